@@ -1,0 +1,204 @@
+"""Compiler policy, all of it: options, signatures, cache key. The only file that calls ``njit``.
+
+A kernel or plugin function is plain Python. To compile one, ``compiled`` makes a copy that
+
+- calls compiled versions of the plain functions that it names,
+- carries a digest of all that its machine code depends on in its cache key, because numba's disk
+  cache does not see edits in other files,
+- has one explicit signature per dtype, so that it is compiled once and found in the disk cache by
+  the next process, whatever the sizes, depths, tasks and plugins of a fit.
+
+Plugins enter the compiled loop by address (``address_of``). To pass numba's own first-class
+functions takes 60 to 130 microseconds each, more than a whole step of a small network.
+"""
+
+import functools
+import hashlib
+import inspect
+import sys
+import types as python_types
+import warnings
+from pathlib import Path
+
+import numba
+import numpy as np
+from numba import types
+from numba.extending import get_cython_function_address
+
+from skmtl.engine import pointers, tables, train
+from skmtl.engine.intrinsics import intrinsics
+
+OPTIONS = {
+    "nogil": True,
+    "error_model": "numpy",
+    # All of LLVM's liberties but "nnan" and "ninf": those delete the checks for divergence.
+    "fastmath": {"reassoc", "contract", "arcp", "nsz"},
+}
+
+
+@functools.cache
+def signatures(f):
+    """Signature of each kind of compiled function, for floats of numba type f."""
+    i, none = types.int64, types.void
+    v, m, rv, rm = (types.Array(f, n, "C", readonly=ro) for ro in (False, True) for n in (1, 2))
+    iv, im = (types.Array(i, n, "C", readonly=True) for n in (1, 2))
+    jv = types.Array(types.int32, 1, "C", readonly=True)
+    d1 = types.Array(types.float64, 1, "C")
+    rd1, rd2 = (types.Array(types.float64, n, "C", readonly=True) for n in (1, 2))
+    records = [numba.from_dtype(record) for record in (tables.NET, tables.DATA, tables.WORK)]
+    rng = numba.typeof(np.random.default_rng(0))
+    return {
+        "loss": types.float64(rm, rm, rv, rv, m),
+        "penalty": types.float64(rv, im, f, rv, v),
+        "weighting": none(rd1, rd2, i, rv, d1, d1),
+        "optimizer": none(v, rv, m, f, i, rv),
+        "forward": none(rv, rm, rv, v, m),
+        "backward": none(rv, rm, rv, v, rm, v),
+        "forward_csr": none(rv, rv, jv, iv, iv, rv, v, m),
+        "backward_csr": none(rv, rv, jv, iv, iv, rv, v, rm, v),
+        "gradient": types.float64(*records, v, v, i, i, rng),
+        "epoch": i(i, *records, v, v, m, f, i, d1, rng),
+        "objective": types.float64(i, *records, v, v, rng),
+    }
+
+
+def _signature(kind, dtype):
+    return signatures(numba.from_dtype(np.dtype(dtype)))[kind]
+
+
+@functools.cache
+def compiled(fn, kind, dtype):
+    """The compiled version of a plain function.
+
+    Parameters
+    ----------
+    fn : function
+        A module-level function without closure.
+    kind : str
+        Which of ``signatures`` it has.
+    dtype : str
+        "float32" or "float64".
+
+    Returns
+    -------
+    callable
+        ``fn`` itself where ``NUMBA_DISABLE_JIT`` is set.
+    """
+    if numba.config.DISABLE_JIT:
+        return fn
+    if fn.__closure__:
+        raise TypeError(
+            f"{fn.__module__}.{fn.__qualname__} must be a plain function without closure: "
+            "put the numbers that it needs into its hyperparameters"
+        )
+    return _jit(_link(fn), _signature(kind, dtype))
+
+
+@functools.cache
+def address_of(fn, kind, dtype):
+    """Address of the compiled version of a function, for kernels to call."""
+    if numba.config.DISABLE_JIT:
+        pointers.plain_functions.append(fn)
+        return len(pointers.plain_functions) - 1
+    result = compiled(fn, kind, dtype).get_compile_result(_signature(kind, dtype))
+    return result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
+
+
+@functools.cache
+def entry(fn, kind, dtype):
+    """The compiled ``train.epoch`` or ``train.objective``, which calls ``train.gradient``."""
+    gradient = address_of(train.gradient, "gradient", dtype)
+    return functools.partial(compiled(fn, kind, dtype), gradient)
+
+
+def gemm_address(dtype):
+    """Address of BLAS's matrix product, as scipy exports it."""
+    if numba.config.DISABLE_JIT:
+        return 0
+    name = {"float32": "sgemm", "float64": "dgemm"}[dtype]
+    return get_cython_function_address("scipy.linalg.cython_blas", name)
+
+
+def _jit(fn, *signature):
+    """Compile with the disk cache, or without where there is nowhere to write it.
+
+    Without signature it is a function that only compiled code calls: compiled when that needs it,
+    kept in its caller's cache, and without the wrappers that Python would need.
+    """
+    if not signature:
+        return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(fn)
+    try:
+        return numba.njit(*signature, cache=True, no_cfunc_wrapper=True, **OPTIONS)(fn)
+    except RuntimeError as error:
+        if "no locator available" not in str(error):
+            raise
+        _warn_no_cache()
+        return numba.njit(*signature, no_cfunc_wrapper=True, **OPTIONS)(fn)
+
+
+@functools.cache
+def _warn_no_cache():
+    warnings.warn(
+        "skmtl found no writable folder for compiled code, so every process compiles anew "
+        "(some seconds). Set the environment variable NUMBA_CACHE_DIR to a writable folder.",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
+def _link(fn):
+    """A copy of fn that calls compiled functions, with a digest as a captured value."""
+    namespace = dict(fn.__globals__)
+    for name in fn.__code__.co_names:
+        value = namespace.get(name)
+        if isinstance(value, python_types.FunctionType):
+            namespace[name] = _callee(value)
+    code = fn.__code__.replace(co_freevars=(*fn.__code__.co_freevars, "_digest"))
+    cell = python_types.CellType(_digest(fn))
+    copy = python_types.FunctionType(code, namespace, fn.__name__, fn.__defaults__, (cell,))
+    copy.__qualname__, copy.__module__ = fn.__qualname__, fn.__module__
+    return copy
+
+
+@functools.cache
+def _callee(fn):
+    """What compiled code calls in place of a plain function."""
+    return intrinsics(signatures).get(fn) or _jit(_link(fn))
+
+
+@functools.cache
+def _digest(fn):
+    """Hash of all that the machine code of fn depends on beside its own signature.
+
+    The engine's files; the files of the plain functions that fn reaches; the numbers that these
+    functions read from their modules.
+    """
+    digest = hashlib.sha256(_engine_sources())
+    for part in sorted(_dependencies(fn)):
+        digest.update(part.encode())
+    return digest.hexdigest()
+
+
+@functools.cache
+def _engine_sources():
+    return b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+
+
+def _dependencies(fn):
+    parts, seen, todo = set(), set(), [fn]
+    while todo:
+        f = todo.pop()
+        if f in seen:
+            continue
+        seen.add(f)
+        try:
+            parts.add(inspect.getsource(sys.modules[f.__module__]))
+        except (OSError, TypeError, KeyError):  # a function typed at a prompt has no file
+            parts.add(f.__code__.co_code.hex() + repr(f.__code__.co_consts))
+        for name in f.__code__.co_names:
+            value = f.__globals__.get(name)
+            if isinstance(value, python_types.FunctionType):
+                todo.append(value)
+            elif isinstance(value, (int, float, complex, np.generic, np.ndarray, tuple)):
+                parts.add(f"{f.__module__}.{name} = {value!r}")
+    return parts

@@ -1,0 +1,125 @@
+"""Lay out the rows and labels of a fit for the kernels: cost follows the observed labels."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.sparse import issparse
+
+from skmtl.engine.tables import DOMAIN
+
+
+class Domain(NamedTuple):
+    """A space of inputs: rows, and the map that takes them to the trunk's inputs.
+
+    ``X`` is a C-contiguous array or a CSR matrix of the dtype of the fit, and is not copied.
+    ``map`` is a feature map, or None for the identity.
+    """
+
+    X: Any
+    map: Any = None
+
+
+class Task(NamedTuple):
+    """The observed labels of a task: rows of the domain's X, encoded labels, positive weights."""
+
+    domain: int
+    head: int
+    loss: Any
+    rows: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+    coefficient: float = 1.0
+
+
+class Rows(NamedTuple):
+    """The rows in use and their labels, as arrays that ``tables.DATA`` holds by address."""
+
+    rows: np.ndarray
+    order: np.ndarray
+    group_ptr: np.ndarray
+    label_ptr: np.ndarray
+    label_task: np.ndarray
+    label_y: np.ndarray
+    label_weight: np.ndarray
+
+
+def lay_out_rows(domains, tasks, batch_size, dtype):
+    """Line up the rows of all domains.
+
+    Parameters
+    ----------
+    domains : list of Domain
+    tasks : list of Task
+    batch_size : int
+        Rows per batch, at most; the batches of a pass differ by one row at most.
+    dtype : dtype
+
+    Returns
+    -------
+    rows : Rows
+    table : recarray of tables.DOMAIN
+        Without the maps and the places in the buffers.
+    keep : list
+        What the table holds by address.
+    """
+    table = np.zeros(len(domains), DOMAIN).view(np.recarray)
+    parts, keep, first_row, first_group = [], [], 0, 0
+    for d, domain in enumerate(domains):
+        keep.append(_set_addresses(table[d], domain.X))
+        rows, n_labels, labels = _by_row(d, tasks)
+        order, group_sizes = _spread(n_labels, labels[0], len(tasks))
+        table[d].first_row, table[d].n_rows = first_row, rows.size
+        table[d].first_group, table[d].n_groups = first_group, group_sizes.size
+        table[d].n_batches = -(-rows.size // batch_size)
+        # Bounds of the groups are counted from the domain's first row; one more ends the last.
+        parts.append((rows, order, _bounds(group_sizes), n_labels, *labels))
+        first_row += rows.size
+        first_group += group_sizes.size + 1
+    rows, order, group_ptr, n_labels, task, y, weight = map(
+        np.concatenate, zip(*parts, strict=True)
+    )
+    y, weight = y.astype(dtype), weight.astype(dtype)
+    return Rows(rows, order, group_ptr, _bounds(n_labels), task, y, weight), table, keep
+
+
+def _bounds(sizes):
+    """Cumulated sizes, from 0."""
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+def _set_addresses(row, X):
+    """Write the addresses of a matrix into its domain's row; gives what to keep alive."""
+    row.n_x_rows, row.n_columns = X.shape
+    if not issparse(X):
+        row.values = X.ctypes.data
+        return X
+    indices = X.indices.astype(np.int32, copy=False)
+    indptr = X.indptr.astype(np.int64, copy=False)
+    row.is_csr = 1
+    row.values, row.indices = X.data.ctypes.data, indices.ctypes.data
+    row.indptr = indptr.ctypes.data
+    return X, indices, indptr
+
+
+def _by_row(d, tasks):
+    """Domain d's rows in use, their numbers of labels, and (task, y, weight) row by row."""
+    mine = [t for t, task in enumerate(tasks) if task.domain == d]
+    row = np.concatenate([tasks[t].rows for t in mine]).astype(np.int64)
+    task = np.repeat(mine, [tasks[t].rows.size for t in mine]).astype(np.int64)
+    y = np.concatenate([tasks[t].y for t in mine])
+    weight = np.concatenate([tasks[t].weight for t in mine])
+    by_row = np.argsort(row, kind="stable")
+    rows, n_labels = np.unique(row, return_counts=True)
+    return rows, n_labels, (task[by_row], y[by_row], weight[by_row])
+
+
+def _spread(n_labels, task, n_tasks):
+    """An order of the rows in which those of each task lie together, and the sizes of the runs.
+
+    A row belongs to the rarest of its tasks. Batches take every n-th row of the order, so that
+    rare tasks do not arrive in spikes.
+    """
+    rarity = np.empty(n_tasks, np.int64)
+    rarity[np.argsort(np.bincount(task, minlength=n_tasks), kind="stable")] = np.arange(n_tasks)
+    rarest = np.minimum.reduceat(rarity[task], _bounds(n_labels)[:-1])
+    return np.argsort(rarest, kind="stable"), np.unique(rarest, return_counts=True)[1]

@@ -1,0 +1,228 @@
+"""What stands in compiled code for each function of ``engine.pointers``.
+
+Views are bare C-contiguous arrays without owner or reference count; calls go through the calling
+convention of numba, so that exceptions propagate. Imported by ``engine.compile`` alone.
+"""
+
+import functools
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
+
+from skmtl.engine import pointers, tables
+
+I8 = types.int64
+
+
+def _pointer(context, builder, address, offset, element):
+    """The address ``offset`` elements after another, as a typed pointer."""
+    llvm = context.get_data_type(element)
+    size = context.get_constant(I8, context.get_abi_sizeof(llvm))
+    return builder.inttoptr(builder.add(address, builder.mul(offset, size)), llvm.as_pointer())
+
+
+def _view(context, builder, array, pointer, shape):
+    """A C-contiguous array at a pointer."""
+    size = context.get_abi_sizeof(context.get_data_type(array.dtype))
+    size = context.get_constant(types.intp, size)
+    strides = [size]
+    for n in reversed(shape[1:]):
+        strides.insert(0, builder.mul(n, strides[0]))
+    result = context.make_array(array)(context, builder)
+    populate_array(
+        result,
+        data=pointer,
+        shape=cgutils.pack_array(builder, shape),
+        strides=cgutils.pack_array(builder, strides),
+        itemsize=size,
+        meminfo=None,
+    )
+    return result._getvalue()
+
+
+def _at_address(array, first):
+    """Code of a view whose address and offset are arguments ``first`` and ``first + 1``."""
+
+    def codegen(context, builder, signature, args):
+        pointer = _pointer(context, builder, args[first], args[first + 1], array.dtype)
+        return _view(context, builder, array, pointer, list(args[first + 2 :]))
+
+    return codegen
+
+
+def _vector_of(element):
+    array = types.Array(element, 1, "C")
+
+    @intrinsic
+    def view(typing_context, address, offset, n):
+        return array(I8, I8, I8), _at_address(array, 0)
+
+    return view
+
+
+def _matrix_of(element):
+    array = types.Array(element, 2, "C")
+
+    @intrinsic
+    def view(typing_context, address, offset, n_rows, n_cols):
+        return array(I8, I8, I8, I8), _at_address(array, 0)
+
+    return view
+
+
+@intrinsic
+def _floats(typing_context, like, address, offset, n):
+    array = types.Array(like.dtype, 1, "C")
+    return array(like, I8, I8, I8), _at_address(array, 1)
+
+
+@intrinsic
+def _float_matrix(typing_context, like, address, offset, n_rows, n_cols):
+    array = types.Array(like.dtype, 2, "C")
+    return array(like, I8, I8, I8, I8), _at_address(array, 1)
+
+
+def _of_array(buffer, array):
+    """Code of a view into an array argument."""
+
+    def codegen(context, builder, signature, args):
+        data = context.make_array(buffer)(context, builder, value=args[0]).data
+        return _view(context, builder, array, builder.gep(data, [args[1]]), list(args[2:]))
+
+    return codegen
+
+
+@intrinsic
+def _vector(typing_context, buffer, offset, n):
+    array = types.Array(buffer.dtype, 1, "C", readonly=not buffer.mutable)
+    return array(buffer, I8, I8), _of_array(buffer, array)
+
+
+@intrinsic
+def _matrix(typing_context, buffer, offset, n_rows, n_cols):
+    array = types.Array(buffer.dtype, 2, "C", readonly=not buffer.mutable)
+    return array(buffer, I8, I8, I8), _of_array(buffer, array)
+
+
+def _record_of(dtype):
+    record = numba.from_dtype(dtype)
+
+    @intrinsic
+    def record_at(typing_context, address, k):
+        def codegen(context, builder, signature, args):
+            size = context.get_constant(I8, dtype.itemsize)
+            start = builder.add(args[0], builder.mul(args[1], size))
+            return builder.inttoptr(start, context.get_value_type(record))
+
+        return record(I8, I8), codegen
+
+    return record_at
+
+
+@intrinsic
+def _gemm(typing_context, address, transpose_a, transpose_b, a, b, accumulate, out):
+    """BLAS is column-major: it computes out^T = op(b)^T op(a)^T on the same memory."""
+
+    def codegen(context, builder, signature, args):
+        address, transpose_a, transpose_b, *arrays, accumulate = args[:5] + args[6:] + args[5:6]
+        a, b, out = (
+            context.make_array(t)(context, builder, value=v)
+            for t, v in zip(array_types, arrays, strict=True)
+        )
+        real, c_int = context.get_value_type(array_types[2].dtype), ir.IntType(32)
+
+        def reference(value):
+            return cgutils.alloca_once_value(builder, value)
+
+        def integer(value):
+            return reference(builder.trunc(value, c_int))
+
+        def choose(flag, if_set, if_not):
+            return reference(builder.select(cgutils.is_not_null(builder, flag), if_set, if_not))
+
+        (rows_a, cols_a), (_, cols_b), (m, n) = (
+            cgutils.unpack_tuple(builder, x.shape, 2) for x in (a, b, out)
+        )
+        k = builder.select(cgutils.is_not_null(builder, transpose_a), rows_a, cols_a)
+        transpose, plain = (ir.Constant(ir.IntType(8), ord(letter)) for letter in "TN")
+        one, zero = ir.Constant(real, 1.0), ir.Constant(real, 0.0)
+        arguments = [
+            choose(transpose_b, transpose, plain),
+            choose(transpose_a, transpose, plain),
+            integer(n),
+            integer(m),
+            integer(k),
+            reference(one),
+            b.data,
+            integer(cols_b),
+            a.data,
+            integer(cols_a),
+            choose(accumulate, one, zero),
+            out.data,
+            integer(n),
+        ]
+        function = ir.FunctionType(ir.VoidType(), [x.type for x in arguments])
+        builder.call(builder.inttoptr(address, function.as_pointer()), arguments)
+        return context.get_dummy_value()
+
+    array_types = (a, b, out)
+    return types.void(I8, I8, I8, a, b, I8, out), codegen
+
+
+def _call_of(kind, signatures):
+    @intrinsic
+    def call(typing_context, address, arguments):
+        single = any(getattr(a, "dtype", None) == types.float32 for a in arguments)
+        wanted = signatures(types.float32 if single else types.float64)[kind]
+
+        def codegen(context, builder, signature, args):
+            convention = context.call_conv
+            function = convention.get_function_type(wanted.return_type, wanted.args)
+            pointer = builder.inttoptr(args[0], function.as_pointer())
+            values = [
+                context.cast(builder, builder.extract_value(args[1], k), given, needed)
+                for k, (given, needed) in enumerate(zip(arguments, wanted.args, strict=True))
+            ]
+            status, result = convention.call_function(
+                builder, pointer, wanted.return_type, wanted.args, values
+            )
+            with cgutils.if_unlikely(builder, status.is_error):
+                convention.return_status_propagate(builder, status)
+            return context.get_dummy_value() if wanted.return_type == types.void else result
+
+        return wanted.return_type(I8, arguments), codegen
+
+    return call
+
+
+@functools.cache
+def intrinsics(signatures):
+    """Give the intrinsic of each function of ``engine.pointers``.
+
+    Parameters
+    ----------
+    signatures : callable
+        From a numba float type to the signature of each kind of function.
+    """
+    kinds = [name.removeprefix("call_") for name in vars(pointers) if name.startswith("call_")]
+    return {
+        pointers.vector: _vector,
+        pointers.matrix: _matrix,
+        pointers.floats: _floats,
+        pointers.float_matrix: _float_matrix,
+        pointers.ints: _vector_of(I8),
+        pointers.int32s: _vector_of(types.int32),
+        pointers.int_matrix: _matrix_of(I8),
+        pointers.doubles: _vector_of(types.float64),
+        pointers.double_matrix: _matrix_of(types.float64),
+        pointers.layer_at: _record_of(tables.LAYER),
+        pointers.domain_at: _record_of(tables.DOMAIN),
+        pointers.task_at: _record_of(tables.TASK),
+        pointers.penalty_at: _record_of(tables.PENALTY),
+        pointers.gemm: _gemm,
+        **{getattr(pointers, f"call_{kind}"): _call_of(kind, signatures) for kind in kinds},
+    }

@@ -1,0 +1,203 @@
+"""Kernels of one layer: dense and CSR products, activations and their slopes.
+
+Every function is plain Python over arrays; ``engine.compile`` compiles it. A weight has shape
+(n_in, n_out), but for output layers, whose weights are stored (n_out, n_in) so that all heads
+together are the rows of one matrix.
+"""
+
+import math
+
+import numpy as np
+
+from skmtl.engine.pointers import gemm
+
+IDENTITY, RELU, TANH, LOGISTIC, GELU, SILU = range(6)
+ACTIVATIONS = {
+    "identity": IDENTITY,
+    "relu": RELU,
+    "tanh": TANH,
+    "logistic": LOGISTIC,
+    "gelu": GELU,
+    "silu": SILU,
+}
+
+SQRT_HALF = math.sqrt(0.5)
+SQRT_2PI = math.sqrt(2.0 * math.pi)
+
+# Below this many multiplications a loop beats the fixed cost of a BLAS call.
+SMALL_PRODUCT = 512
+
+
+def product(net, a, b, out):
+    """out = a b; overwrites out."""
+    if a.size * b.shape[1] > SMALL_PRODUCT:
+        gemm(net.gemm, 0, 0, a, b, 0, out)
+        return
+    for i in range(a.shape[0]):
+        for j in range(b.shape[1]):
+            out[i, j] = 0
+        for k in range(a.shape[1]):
+            aik = a[i, k]
+            for j in range(b.shape[1]):
+                out[i, j] += aik * b[k, j]
+
+
+def product_bt(net, a, b, out):
+    """out = a b^T; overwrites out."""
+    if a.size * b.shape[0] > SMALL_PRODUCT:
+        gemm(net.gemm, 0, 1, a, b, 0, out)
+        return
+    for i in range(a.shape[0]):
+        for j in range(b.shape[0]):
+            s = a.dtype.type(0)
+            for k in range(a.shape[1]):
+                s += a[i, k] * b[j, k]
+            out[i, j] = s
+
+
+def add_product_at(net, a, b, out):
+    """out += a^T b."""
+    if a.size * b.shape[1] > SMALL_PRODUCT:
+        gemm(net.gemm, 1, 0, a, b, 1, out)
+        return
+    for k in range(a.shape[0]):
+        for i in range(a.shape[1]):
+            aki = a[k, i]
+            for j in range(b.shape[1]):
+                out[i, j] += aki * b[k, j]
+
+
+def add_columns(x, out):
+    """out_j += sum_i x_ij."""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            out[j] += x[i, j]
+
+
+def scale_by(x, factor):
+    """x_ij *= factor_ij."""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            x[i, j] *= factor[i, j]
+
+
+def fill_zero(x):
+    """x_ij = 0."""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            x[i, j] = 0
+
+
+def take_rows(x, rows, out):
+    """out_i = x[rows_i]."""
+    for i in range(rows.size):
+        for j in range(x.shape[1]):
+            out[i, j] = x[rows[i], j]
+
+
+def add_bias(z, bias):
+    """z_i += bias for every row i."""
+    for i in range(z.shape[0]):
+        for j in range(z.shape[1]):
+            z[i, j] += bias[j]
+
+
+def csr_product(values, indices, indptr, rows, weight, out):
+    """out_i = x_i W over the rows of a CSR matrix; overwrites out."""
+    for i in range(rows.size):
+        for j in range(out.shape[1]):
+            out[i, j] = 0
+        for k in range(indptr[rows[i]], indptr[rows[i] + 1]):
+            v = values[k]
+            column = indices[k]
+            for j in range(out.shape[1]):
+                out[i, j] += v * weight[column, j]
+
+
+def csr_product_bt(values, indices, indptr, rows, weight, out):
+    """out_i = x_i W^T over the rows of a CSR matrix; overwrites out."""
+    for i in range(rows.size):
+        for j in range(out.shape[1]):
+            s = out.dtype.type(0)
+            for k in range(indptr[rows[i]], indptr[rows[i] + 1]):
+                s += values[k] * weight[j, indices[k]]
+            out[i, j] = s
+
+
+def add_csr_product_at(values, indices, indptr, rows, d, out):
+    """out += X^T D, touching only the rows of out whose columns occur in X."""
+    for i in range(rows.size):
+        for k in range(indptr[rows[i]], indptr[rows[i] + 1]):
+            v = values[k]
+            column = indices[k]
+            for j in range(d.shape[1]):
+                out[column, j] += v * d[i, j]
+
+
+def add_csr_product_bt(values, indices, indptr, rows, d, out):
+    """out += D^T X, the gradient of ``csr_product_bt``."""
+    for i in range(rows.size):
+        for j in range(d.shape[1]):
+            for k in range(indptr[rows[i]], indptr[rows[i] + 1]):
+                out[j, indices[k]] += values[k] * d[i, j]
+
+
+def activate(z, bias, activation, slope):
+    """z = f(z + bias) and slope = f'(z + bias), both in place."""
+    one = slope.dtype.type(1)
+    zero = slope.dtype.type(0)
+    half = slope.dtype.type(0.5)
+    n_rows, n_cols = z.shape
+    if activation == RELU:
+        for i in range(n_rows):
+            for j in range(n_cols):
+                v = z[i, j] + bias[j]
+                dead = v <= zero  # not "alive = v > 0": a NaN must stay visible
+                z[i, j] = zero if dead else v
+                slope[i, j] = zero if dead else one
+    elif activation == TANH:
+        for i in range(n_rows):
+            for j in range(n_cols):
+                v = np.tanh(z[i, j] + bias[j])
+                z[i, j] = v
+                slope[i, j] = one - v * v
+    elif activation == LOGISTIC:
+        for i in range(n_rows):
+            for j in range(n_cols):
+                v = half + half * np.tanh(half * (z[i, j] + bias[j]))
+                z[i, j] = v
+                slope[i, j] = v * (one - v)
+    elif activation == SILU:
+        for i in range(n_rows):
+            for j in range(n_cols):
+                v = z[i, j] + bias[j]
+                s = half + half * np.tanh(half * v)
+                z[i, j] = v * s
+                slope[i, j] = s * (one + v * (one - s))
+    elif activation == GELU:
+        root_half = slope.dtype.type(SQRT_HALF)
+        root_2pi = slope.dtype.type(SQRT_2PI)
+        for i in range(n_rows):
+            for j in range(n_cols):
+                v = z[i, j] + bias[j]
+                cdf = half * (one + math.erf(v * root_half))
+                z[i, j] = v * cdf
+                slope[i, j] = cdf + v * np.exp(-half * v * v) / root_2pi
+    else:
+        for i in range(n_rows):
+            for j in range(n_cols):
+                z[i, j] += bias[j]
+                slope[i, j] = one
+
+
+def drop_out(h, slope, rate, rng):
+    """Zero each unit with probability rate and scale the others by 1 / (1 - rate), with slopes."""
+    scale = h.dtype.type(1.0 / (1.0 - rate))
+    for i in range(h.shape[0]):
+        for j in range(h.shape[1]):
+            if rng.random() < rate:
+                h[i, j] = 0
+                slope[i, j] = 0
+            else:
+                h[i, j] *= scale
+                slope[i, j] *= scale

@@ -1,0 +1,194 @@
+"""Where every parameter lives: one flat vector ``theta`` and integer tables that cut it up.
+
+Order of ``theta``: trunk layers by depth (so that frozen layers are a prefix), gates, hidden
+layers of the heads, the output weights of all heads as one matrix, their biases, feature maps.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skmtl.engine.layers import ACTIVATIONS, IDENTITY
+from skmtl.engine.tables import LAYER
+
+# Columns of ``layers``: one row per dense layer.
+WEIGHT, BIAS, N_IN, N_OUT, ACTIVATION = range(5)
+# Columns of ``gates``: one row per task. A fixed gate reads its mask; the others have parameters.
+GATE_KIND, GATE_OFFSET = range(2)
+FIXED, CONSTANT, LINEAR = range(3)
+# Columns of ``blocks``: one row per weight matrix that a penalty may see.
+BLOCK_WEIGHT, BLOCK_ROWS, BLOCK_COLS, BLOCK_BIAS, BLOCK_ROLE = range(5)
+TRUNK_BLOCK, HEAD_BLOCK, OUTPUT_BLOCK, MAP_BLOCK = range(4)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a network is made of, in numbers.
+
+    Parameters
+    ----------
+    n_inputs : int
+        Columns that the trunk reads.
+    hidden : tuple of int
+        Widths of the trunk's layers; empty for a linear model.
+    activation : str
+        Activation of every hidden layer.
+    head_hidden : tuple of int
+        Widths of the hidden layers of each head.
+    n_outputs : tuple of int
+        Outputs of each head.
+    task_heads : tuple of int
+        The head that each task reads; tasks may share one.
+    gate_mask : tuple of tuple of bool
+        For each task the experts it may read.
+    gate : {"fixed", "constant", "linear"}
+        How a task mixes its experts: equal parts, a learned softmax, or a softmax linear in x.
+    map_sizes : tuple of int
+        Parameters of each domain's feature map, 0 for none.
+    """
+
+    n_inputs: int
+    hidden: tuple
+    activation: str
+    head_hidden: tuple
+    n_outputs: tuple
+    task_heads: tuple
+    gate_mask: tuple
+    gate: str = "fixed"
+    map_sizes: tuple = (0,)
+
+    @property
+    def n_experts(self):
+        return len(self.gate_mask[0])
+
+    @property
+    def n_shared(self):
+        """Width of the representation that the heads read."""
+        return self.hidden[-1] if self.hidden else self.n_inputs
+
+
+class Layout:
+    """The tables of an architecture, and views of ``theta`` by name.
+
+    Attributes
+    ----------
+    layers : ndarray of shape (n_layers, 5), int64
+        Trunk layers expert by expert, hidden layers of the heads head by head, output layers.
+    gates : ndarray of shape (n_tasks, 2), int64
+    blocks : ndarray of shape (n_blocks, 5), int64
+        Every weight matrix: offset, rows, columns, offset of its bias or -1, role.
+    map_offsets : ndarray of shape (n_domains + 1,), int64
+    depth_offsets : ndarray of shape (n_trunk + 1,), int64
+        ``theta[:depth_offsets[l]]`` holds the first l trunk layers of every expert.
+    size : int
+        Length of ``theta``.
+    """
+
+    def __init__(self, architecture):
+        self.architecture = a = architecture
+        self._n_allocated = 0
+        n_heads, n_tasks = len(a.n_outputs), len(a.task_heads)
+        code = ACTIVATIONS[a.activation]
+
+        trunk = np.zeros((a.n_experts, len(a.hidden), 5), np.int64)
+        depth_offsets = [0]
+        for depth, (n_in, n_out) in enumerate(_chain(a.n_inputs, a.hidden)):
+            for expert in range(a.n_experts):
+                trunk[expert, depth] = self._dense(n_in, n_out, code)
+            depth_offsets.append(self._n_allocated)
+        self.depth_offsets = np.array(depth_offsets, np.int64)
+
+        self.gates = np.zeros((n_tasks, 2), np.int64)
+        for t in range(n_tasks):
+            self.gates[t] = self._gate(a)
+
+        heads = np.zeros((n_heads, len(a.head_hidden), 5), np.int64)
+        for h in range(n_heads):
+            for depth, (n_in, n_out) in enumerate(_chain(a.n_shared, a.head_hidden)):
+                heads[h, depth] = self._dense(n_in, n_out, code)
+
+        n_last = a.head_hidden[-1] if a.head_hidden else a.n_shared
+        first_row = np.concatenate([[0], np.cumsum(a.n_outputs)])
+        weight = self._allocate(first_row[-1] * n_last)
+        bias = self._allocate(first_row[-1])
+        self.outputs = np.array(
+            [
+                (weight + row * n_last, bias + row, n_last, n_out, IDENTITY)
+                for row, n_out in zip(first_row[:-1], a.n_outputs, strict=True)
+            ],
+            np.int64,
+        ).reshape(n_heads, 5)
+
+        self.map_offsets = np.array(
+            [self._n_allocated, *(self._n_allocated + np.cumsum(a.map_sizes))], np.int64
+        )
+        self._allocate(sum(a.map_sizes))
+        self.size = self._n_allocated
+
+        self.trunk, self.heads = trunk, heads
+        self.layers = np.ascontiguousarray(
+            np.concatenate([trunk.reshape(-1, 5), heads.reshape(-1, 5), self.outputs])
+        )
+        self.blocks = np.array(
+            [(w, i, o, b, TRUNK_BLOCK) for w, b, i, o, _ in trunk.reshape(-1, 5)]
+            + [(w, i, o, b, HEAD_BLOCK) for w, b, i, o, _ in heads.reshape(-1, 5)]
+            + [(weight, first_row[-1], n_last, bias, OUTPUT_BLOCK)],
+            np.int64,
+        )
+
+    def _allocate(self, n):
+        start = self._n_allocated
+        self._n_allocated += int(n)
+        return start
+
+    def _dense(self, n_in, n_out, activation):
+        weight = self._allocate(n_in * n_out)
+        return weight, self._allocate(n_out), n_in, n_out, activation
+
+    def _gate(self, a):
+        if a.gate == "fixed":
+            return FIXED, -1
+        if a.gate == "constant":
+            return CONSTANT, self._allocate(a.n_experts)
+        return LINEAR, self._allocate((a.n_inputs + 1) * a.n_experts)
+
+    def weight_bias(self, theta, layer):
+        """Views (weight of shape (n_in, n_out), bias) of a trunk or hidden head layer."""
+        w, b, n_in, n_out, _ = layer
+        return theta[w : w + n_in * n_out].reshape(n_in, n_out), theta[b : b + n_out]
+
+    def output_weight_bias(self, theta, head):
+        """Views (weight of shape (n_in, n_out), bias) of a head's output layer."""
+        w, b, n_in, n_out, _ = self.outputs[head]
+        return theta[w : w + n_in * n_out].reshape(n_out, n_in).T, theta[b : b + n_out]
+
+    def dense_layers(self, theta):
+        """Every (weight, bias) pair: trunk by expert, hidden head layers by head, outputs."""
+        for layer in (*self.trunk.reshape(-1, 5), *self.heads.reshape(-1, 5)):
+            yield self.weight_bias(theta, layer)
+        for head in range(len(self.outputs)):
+            yield self.output_weight_bias(theta, head)
+
+    def initial(self, rng, dtype):
+        """Random start: Glorot-uniform weights and biases, zero gates and feature maps.
+
+        As in scikit-learn's MLP [1]_: the bound is ``sqrt(6 / (n_in + n_out))``, with 2 in
+        place of 6 for the logistic activation.
+
+        References
+        ----------
+        .. [1] Glorot and Bengio (2010). Understanding the difficulty of training deep
+           feedforward neural networks. AISTATS, equation 16.
+        """
+        factor = 2.0 if self.architecture.activation == "logistic" else 6.0
+        theta = np.zeros(self.size, dtype)
+        for weight, bias in self.dense_layers(theta):
+            bound = np.sqrt(factor / sum(weight.shape))
+            weight[...] = rng.uniform(-bound, bound, weight.shape)
+            bias[...] = rng.uniform(-bound, bound, bias.shape)
+        return theta
+
+
+def _chain(n_in, widths):
+    """Pairs (n_in, n_out) of consecutive layers."""
+    return zip((n_in, *widths[:-1]), widths, strict=True) if widths else ()

@@ -1,0 +1,157 @@
+"""Arrays, records and functions by address.
+
+These are the plain Python meanings. In compiled code ``engine.compile`` puts intrinsics in their
+place: views without reference counts, and calls of the compiled function at the address. Whoever
+passes an address keeps what lives there alive.
+"""
+
+import ctypes
+
+import numpy as np
+
+from skmtl.engine import tables
+
+#: Functions by address in plain Python mode, where an address is an index into this list.
+plain_functions = [None]
+
+
+def _view(address, offset, shape, dtype):
+    size = int(np.prod(shape))
+    if size == 0:
+        return np.zeros(shape, dtype)
+    start = int(address) + int(offset) * dtype.itemsize
+    memory = (ctypes.c_char * (size * dtype.itemsize)).from_address(start)
+    return np.frombuffer(memory, dtype).reshape(shape)
+
+
+def _record(address, k, dtype):
+    return _view(address, k, (1,), dtype).view(np.recarray)[0]
+
+
+# --- views --------------------------------------------------------------------------------------
+
+
+def vector(array, offset, n):
+    """array[offset : offset + n]."""
+    return array[offset : offset + n]
+
+
+def matrix(array, offset, n_rows, n_cols):
+    """The C-ordered (n_rows, n_cols) view of a flat array that starts at offset."""
+    return array[offset : offset + n_rows * n_cols].reshape(n_rows, n_cols)
+
+
+def ints(address, offset, n):
+    """View of n int64 numbers."""
+    return _view(address, offset, (n,), np.dtype(np.int64))
+
+
+def int32s(address, offset, n):
+    """View of n int32 numbers."""
+    return _view(address, offset, (n,), np.dtype(np.int32))
+
+
+def int_matrix(address, offset, n_rows, n_cols):
+    """View of int64 numbers."""
+    return _view(address, offset, (n_rows, n_cols), np.dtype(np.int64))
+
+
+def doubles(address, offset, n):
+    """View of n float64 numbers."""
+    return _view(address, offset, (n,), np.dtype(np.float64))
+
+
+def double_matrix(address, offset, n_rows, n_cols):
+    """View of float64 numbers."""
+    return _view(address, offset, (n_rows, n_cols), np.dtype(np.float64))
+
+
+def floats(like, address, offset, n):
+    """View of n numbers of the dtype of ``like``."""
+    return _view(address, offset, (n,), like.dtype)
+
+
+def float_matrix(like, address, offset, n_rows, n_cols):
+    """View of numbers of the dtype of ``like``."""
+    return _view(address, offset, (n_rows, n_cols), like.dtype)
+
+
+# --- records ------------------------------------------------------------------------------------
+
+
+def layer_at(address, k):
+    """The k-th LAYER."""
+    return _record(address, k, tables.LAYER)
+
+
+def domain_at(address, k):
+    """The k-th DOMAIN."""
+    return _record(address, k, tables.DOMAIN)
+
+
+def task_at(address, k):
+    """The k-th TASK."""
+    return _record(address, k, tables.TASK)
+
+
+def penalty_at(address, k):
+    """The k-th PENALTY."""
+    return _record(address, k, tables.PENALTY)
+
+
+# --- functions ----------------------------------------------------------------------------------
+
+
+def gemm(address, transpose_a, transpose_b, a, b, accumulate, out):
+    """out = op(a) op(b), added to out if ``accumulate``; op transposes where its flag is 1."""
+    a = a.T if transpose_a else a
+    b = b.T if transpose_b else b
+    if accumulate:
+        out += a @ b
+    else:
+        out[...] = a @ b
+
+
+def call_loss(address, arguments):
+    """Call a loss's ``value_grad`` on (out, y, weight, hp, grad)."""
+    return plain_functions[address](*arguments)
+
+
+def call_gradient(address, arguments):
+    """Call ``train.gradient`` on (net, data, work, theta, grad, full, step, rng)."""
+    return plain_functions[address](*arguments)
+
+
+def call_penalty(address, arguments):
+    """Call a penalty's ``value_grad`` on (theta, layout, strength, hp, grad)."""
+    return plain_functions[address](*arguments)
+
+
+def call_weighting(address, arguments):
+    """Call a weighting's ``update`` on (losses, gram, step, hp, state, weights)."""
+    return plain_functions[address](*arguments)
+
+
+def call_optimizer(address, arguments):
+    """Call an optimizer's ``step`` on (theta, grad, state, lr, step, hp)."""
+    return plain_functions[address](*arguments)
+
+
+def call_forward(address, arguments):
+    """Call a feature map's ``forward`` on (theta, x, hp, work, out)."""
+    return plain_functions[address](*arguments)
+
+
+def call_backward(address, arguments):
+    """Call a feature map's ``backward`` on (theta, x, hp, work, dout, grad)."""
+    return plain_functions[address](*arguments)
+
+
+def call_forward_csr(address, arguments):
+    """Call its CSR twin on (theta, values, indices, indptr, rows, hp, work, out)."""
+    return plain_functions[address](*arguments)
+
+
+def call_backward_csr(address, arguments):
+    """Call its CSR twin on (theta, values, indices, indptr, rows, hp, work, dout, grad)."""
+    return plain_functions[address](*arguments)

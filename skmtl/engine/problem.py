@@ -1,0 +1,332 @@
+"""The engine's front door: theta, the objective over it, and epochs of training."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skmtl.engine import compile as compiler
+from skmtl.engine import tables, train
+from skmtl.engine.data import lay_out_rows
+from skmtl.engine.layout import FIXED
+
+
+class PenaltyTerm(NamedTuple):
+    """``strength * R`` on some weight matrices, rows of ``Layout.blocks``."""
+
+    penalty: Any
+    strength: float
+    blocks: np.ndarray
+
+
+@dataclass
+class Training:
+    """How to go about it: what is not part of the objective's terms."""
+
+    optimizer: Any
+    weighting: Any
+    rng: np.random.Generator
+    batch_size: int = 200
+    dropout: float = 0.0
+    n_frozen_layers: int = 0
+
+
+class Problem:
+    """One objective over one flat parameter vector.
+
+    Parameters
+    ----------
+    layout : Layout
+    theta : ndarray of shape (layout.size,), float32 or float64
+        Where to start; updated in place.
+    domains : list of Domain
+    tasks : list of Task
+    penalties : list of PenaltyTerm
+    training : Training
+
+    Attributes
+    ----------
+    theta : ndarray
+    n_frozen : int
+        ``theta[:n_frozen]`` is not trained.
+    state : ndarray of shape (n_slots, layout.size - n_frozen)
+        The optimizer's state.
+    n_steps : int
+        Optimizer steps taken.
+    """
+
+    def __init__(self, layout, theta, domains, tasks, penalties, training):
+        self.layout, self.theta, self.training = layout, theta, training
+        self.domains, self.tasks = domains, tasks
+        self.n_frozen = int(layout.depth_offsets[training.n_frozen_layers])
+        self.n_steps = 0
+        n_trained = layout.size - self.n_frozen
+        self.state = np.zeros((training.optimizer.n_slots, n_trained), theta.dtype)
+        self._grad = np.zeros_like(theta)
+        self._keep = []  # what the records hold by address
+        self._hp = []
+        self._rows, self._domain_table, keep = lay_out_rows(
+            domains, tasks, training.batch_size, theta.dtype
+        )
+        self._keep.append(keep)
+        self._add_maps()
+        self._net = self._build_net(penalties)
+        self._buffers = {}
+
+    @property
+    def steps_per_epoch(self):
+        """Batches of the domain that has the most."""
+        return int(self._domain_table.n_batches.max())
+
+    def epoch(self, lr):
+        """Run one epoch at a learning rate.
+
+        Returns
+        -------
+        value : float
+            Mean over the batches of J.
+        losses : ndarray of shape (n_tasks,)
+            The same of each task's loss.
+        finished : bool
+            False if the objective or a parameter stopped being finite.
+        """
+        means = np.zeros(len(self.tasks) + 1)
+        data, work, _ = self._batch_buffers(full=False)
+        dtype = self.theta.dtype
+        status = compiler.entry(train.epoch, "epoch", dtype.name)(
+            self._net,
+            data,
+            work,
+            self.theta,
+            self._grad,
+            self.state,
+            dtype.type(lr),
+            self.n_steps,
+            means,
+            self.training.rng,
+        )
+        self.n_steps += self.steps_per_epoch
+        finished = status == train.FINISHED and bool(np.isfinite(self.theta).all())
+        return means[-1], means[:-1], finished
+
+    def objective(self, theta=None):
+        """J over all rows, and its gradient.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (layout.size,), default=None
+            Where; by default at ``self.theta``.
+
+        Returns
+        -------
+        value : float
+        grad : ndarray of shape (layout.size,)
+            Zero at frozen parameters.
+        losses : ndarray of shape (n_tasks,)
+            Each task's loss.
+        """
+        theta = self.theta if theta is None else np.ascontiguousarray(theta, self.theta.dtype)
+        data, work, losses = self._batch_buffers(full=True)
+        grad = np.zeros_like(theta)
+        value = compiler.entry(train.objective, "objective", theta.dtype.name)(
+            self._net, data, work, theta, grad, self.training.rng
+        )
+        grad[: self.n_frozen] = 0
+        return value, grad, losses.copy()
+
+    # --- records --------------------------------------------------------------------------------
+
+    def _record(self, dtype, **fields):
+        """A record; arrays among the fields enter by address and are kept alive."""
+        table = np.zeros(1, dtype).view(np.recarray)
+        record = table[0]
+        if missing := set(dtype.names).difference(fields):
+            raise TypeError(f"missing fields {missing}")
+        for name, value in fields.items():
+            is_array = isinstance(value, np.ndarray)
+            setattr(record, name, value.ctypes.data if is_array else value)
+        self._keep.append((record, fields))
+        return record
+
+    def _pack(self, plugin):
+        """Append a plugin's numbers to hp; gives where they start and how many there are."""
+        numbers = plugin.hyper()
+        self._hp.extend(numbers)
+        return len(self._hp) - len(numbers), len(numbers)
+
+    def _address(self, plugin, function, kind=None):
+        function_of_type = getattr(type(plugin), function)
+        return compiler.address_of(function_of_type, kind or function, self.theta.dtype.name)
+
+    def _add_maps(self):
+        """Write the feature maps into the table of domains."""
+        offsets = self.layout.map_offsets
+        for d, domain in enumerate(self.domains):
+            if domain.map is None:
+                continue
+            row = self._domain_table[d]
+            suffix = "_csr" if row.is_csr else ""
+            row.map_forward = self._address(domain.map, "forward" + suffix)
+            row.map_backward = self._address(domain.map, "backward" + suffix)
+            row.map_start, row.map_size = offsets[d], offsets[d + 1] - offsets[d]
+            row.map_hp, row.map_n_hp = self._pack(domain.map)
+
+    def _build_tasks(self):
+        a = self.layout.architecture
+        table = np.zeros(len(self.tasks), tables.TASK).view(np.recarray)
+        for t, task in enumerate(self.tasks):
+            row, experts = table[t], np.flatnonzero(a.gate_mask[t])
+            row.domain, row.head, row.coefficient = task.domain, task.head, task.coefficient
+            row.loss = self._address(task.loss, "value_grad", "loss")
+            row.hp, row.n_hp = self._pack(task.loss)
+            row.n_out = a.n_outputs[task.head]
+            row.gate, row.gate_at = self.layout.gates[t]
+            row.only_expert = experts[0] if row.gate == FIXED and experts.size == 1 else -1
+            row.total_weight = task.weight.sum()
+        return table
+
+    def _build_penalties(self, penalties):
+        """The table of penalties with their blocks, without what is frozen or of no strength."""
+        terms = [
+            (term, term.blocks[term.blocks[:, 0] >= self.n_frozen])
+            for term in penalties
+            if term.strength > 0
+        ]
+        terms = [(term, blocks) for term, blocks in terms if len(blocks)]
+        table = np.zeros(len(terms), tables.PENALTY).view(np.recarray)
+        first_block = 0
+        for r, (term, blocks) in enumerate(terms):
+            row = table[r]
+            row.function = self._address(term.penalty, "value_grad", "penalty")
+            row.hp, row.n_hp = self._pack(term.penalty)
+            row.first_block, row.n_blocks = first_block, len(blocks)
+            row.strength = term.strength
+            first_block += len(blocks)
+        all_blocks = [np.zeros((0, 5), np.int64), *(blocks for _, blocks in terms)]
+        return table, np.concatenate(all_blocks)
+
+    def _build_net(self, penalties):
+        a, training, dtype = self.layout.architecture, self.training, self.theta.dtype
+        tasks = self._build_tasks()
+        penalty_table, blocks = self._build_penalties(penalties)
+        weighting_hp, weighting_n_hp = self._pack(training.weighting)
+        optimizer_hp, optimizer_n_hp = self._pack(training.optimizer)
+        mask = np.array(a.gate_mask, dtype)
+        if a.gate == "fixed":
+            mask /= mask.sum(axis=1, keepdims=True)
+        return self._record(
+            tables.NET,
+            n_domains=len(self.domains),
+            n_tasks=len(self.tasks),
+            n_inputs=a.n_inputs,
+            n_shared=a.n_shared,
+            n_experts=a.n_experts,
+            n_trunk=len(a.hidden),
+            n_heads=len(a.n_outputs),
+            n_head_hidden=len(a.head_hidden),
+            n_penalties=len(penalty_table),
+            max_outputs=max(a.n_outputs),
+            first_layer=training.n_frozen_layers,
+            n_frozen=self.n_frozen,
+            maps_train=int(any(a.map_sizes)),
+            dropout=training.dropout,
+            layers=self.layout.layers,
+            tasks=tasks,
+            penalties=penalty_table,
+            blocks=blocks,
+            gate_mask=mask,
+            trunk_width=_cumulated(a.hidden),
+            head_width=_cumulated(a.head_hidden),
+            hp=np.array(self._hp, dtype),
+            weighting=self._address(training.weighting, "update", "weighting"),
+            weighting_hp=weighting_hp,
+            weighting_n_hp=weighting_n_hp,
+            optimizer=self._address(training.optimizer, "step", "optimizer"),
+            optimizer_hp=optimizer_hp,
+            optimizer_n_hp=optimizer_n_hp,
+            gemm=compiler.gemm_address(dtype.name),
+        )
+
+    def _batch_buffers(self, full):
+        """DATA, WORK and the losses in it, for batches or for all rows at once."""
+        if full not in self._buffers:
+            self._buffers[full] = self._allocate(full)
+        return self._buffers[full]
+
+    def _allocate(self, full):
+        net, a, dtype = self._net, self.layout.architecture, self.theta.dtype
+        table = self._domain_table.copy()
+        n_labels = np.diff(self._rows.label_ptr)
+        n_rows = n_entries = n_x = n_z = map_work = 0
+        for row, domain in zip(table, self.domains, strict=True):
+            row.max_rows = row.n_rows if full else -(-row.n_rows // row.n_batches)
+            row.row_at, row.entry_at, row.x_at, row.z_at = n_rows, n_entries, n_x, n_z
+            most = np.sort(n_labels[row.first_row : row.first_row + row.n_rows])[-row.max_rows :]
+            n_rows += int(row.max_rows)
+            n_entries += int(most.sum())
+            n_x += 0 if row.is_csr else int(row.max_rows * row.n_columns)
+            if domain.map is not None:
+                n_z += int(row.max_rows) * a.n_inputs
+                sizes = int(row.max_rows), int(row.n_columns), a.n_inputs
+                map_work = max(map_work, domain.map.n_work(*sizes))
+
+        n_domains, n_tasks, n_experts = len(self.domains), len(self.tasks), a.n_experts
+        n_expert_rows = n_rows * n_experts
+        several = n_experts > 1
+        delta_size = max(n_rows, n_entries) * max(a.n_inputs, *a.hidden, *a.head_hidden, 1)
+        losses = np.zeros(n_tasks)
+        n_state = self.training.weighting.n_state(n_tasks)
+
+        def ints(n):
+            return np.zeros(n, np.int64)
+
+        def floats(n):
+            return np.zeros(n, dtype)
+
+        work = self._record(
+            tables.WORK,
+            n_rows=ints(n_domains),
+            rotation=ints(n_domains),
+            batch=ints(n_rows),
+            batch_row=ints(n_rows),
+            csr_row=ints(n_rows),
+            task_start=ints(n_tasks),
+            task_count=ints(n_tasks),
+            entry_position=ints(n_entries),
+            entry_row=ints(n_entries),
+            entry_y=floats(n_entries),
+            entry_weight=floats(n_entries),
+            x=floats(n_x),
+            z=floats(n_z),
+            dz=floats(n_z),
+            expert_n_rows=ints(n_domains * n_experts),
+            expert_position=ints(n_expert_rows),
+            expert_slot=ints(n_expert_rows),
+            expert_x=floats(n_expert_rows * a.n_inputs if several else 0),
+            activation=floats(n_expert_rows * sum(a.hidden)),
+            slope=floats(n_expert_rows * sum(a.hidden)),
+            dshared=floats(n_expert_rows * a.n_shared if a.hidden else 0),
+            mixture=floats(n_entries * a.n_shared),
+            gate=floats(n_entries * n_experts),
+            dgate=floats(n_entries * n_experts),
+            head_activation=floats(n_entries * sum(a.head_hidden)),
+            head_slope=floats(n_entries * sum(a.head_hidden)),
+            out=floats(n_entries * int(net.max_outputs)),
+            dout=floats(n_entries * int(net.max_outputs)),
+            delta=floats(2 * delta_size),
+            delta_size=delta_size,
+            map_work=floats(map_work),
+            map_work_size=map_work,
+            losses=losses,
+            scale=np.zeros(n_tasks),
+            weights=np.ones(n_tasks),
+            gram=np.zeros((n_tasks, n_tasks)),
+            weighting_state=np.zeros(n_state),
+            weighting_state_size=n_state,
+        )
+        data = self._record(tables.DATA, domains=table, **self._rows._asdict())
+        return data, work, losses
+
+
+def _cumulated(widths):
+    return np.concatenate([[0], np.cumsum(widths)]).astype(np.int64)

@@ -1,0 +1,164 @@
+"""What the kernels read and write: records of numbers and of addresses of arrays.
+
+Arrays enter the compiled code by address, so that the number and shapes of layers, tasks and
+domains are data, not types, and nothing of the caller's is copied. ``Problem`` owns the arrays.
+A field that is an address says in its comment what lives there: ``int``, ``float`` (of the dtype
+of the fit) or ``double``, with its shape.
+"""
+
+import numpy as np
+
+
+def _record(fields):
+    """A record of int64 fields, or of the type after a colon."""
+    names = [line.split("#")[0].strip() for line in fields.strip().splitlines()]
+    pairs = [name.partition(":")[::2] for name in names if name]
+    return np.dtype([(name, kind or "i8") for name, kind in pairs], align=True)
+
+
+#: One dense layer: offsets in theta, sizes, and the code of its activation.
+LAYER = _record("""
+    weight
+    bias
+    n_in
+    n_out
+    activation
+""")
+
+#: One domain: its matrix, its feature map, its rows, and its places in the buffers.
+DOMAIN = _record("""
+    is_csr
+    values           # the dense matrix, or the values of the CSR matrix: float
+    indices          # int32
+    indptr           # int (n_x_rows + 1,)
+    n_x_rows
+    n_columns
+    map_forward      # function, 0 for the identity
+    map_backward     # function
+    map_start        # slice of theta
+    map_size
+    map_hp           # slice of hp
+    map_n_hp
+    first_row        # slice of the rows in use
+    n_rows
+    n_batches        # batches in one pass over the rows
+    max_rows         # rows in the largest batch
+    row_at           # offsets into the buffers of WORK
+    entry_at
+    x_at
+    z_at
+    first_group      # slice of group_ptr
+    n_groups
+""")
+
+#: One task.
+TASK = _record("""
+    domain
+    head
+    loss             # function
+    hp               # slice of NET.hp
+    n_hp
+    n_out
+    only_expert      # the one expert that it reads as is, or -1
+    gate             # FIXED, CONSTANT or LINEAR
+    gate_at          # offset in theta of the gate's parameters
+    coefficient:f8   # c_k
+    total_weight:f8  # of the observed labels
+""")
+
+#: One penalty term.
+PENALTY = _record("""
+    function
+    first_block      # slice of NET.blocks
+    n_blocks
+    hp               # slice of NET.hp
+    n_hp
+    strength:f8
+""")
+
+#: The network and how it is trained: constant during a fit.
+NET = _record("""
+    n_domains
+    n_tasks
+    n_inputs
+    n_shared         # width of what the heads read
+    n_experts
+    n_trunk          # layers of an expert
+    n_heads
+    n_head_hidden
+    n_penalties
+    max_outputs
+    first_layer      # trunk layers below are frozen
+    n_frozen         # theta[:n_frozen] is frozen
+    maps_train
+    dropout:f8
+    layers           # LAYER of each expert, head, output
+    tasks            # TASK
+    penalties        # PENALTY
+    blocks           # int (n, 5), see the contract of penalties
+    gate_mask        # float (n_tasks, n_experts)
+    trunk_width      # int (n_trunk + 1,) cumulated widths of an expert's layers
+    head_width       # int (n_head_hidden + 1,) the same for a head's hidden layers
+    hp               # float, the hyperparameters of all plugins end to end
+    weighting        # function
+    weighting_hp
+    weighting_n_hp
+    optimizer        # function
+    optimizer_hp
+    optimizer_n_hp
+    gemm             # function: BLAS's matrix product
+""")
+
+#: The rows in use of all domains, one domain after the other, and their observed labels.
+DATA = _record("""
+    domains          # DOMAIN
+    rows             # int, row of the domain's X
+    order            # int, the rows' numbers, shuffled within groups at each pass
+    group_ptr        # int, bounds of the groups: runs in order that carry the same tasks
+    label_ptr        # int, bounds of each row's labels
+    label_task       # int
+    label_y          # float
+    label_weight     # float
+""")
+
+#: Buffers of one step. An entry is an observed label of the batch.
+WORK = _record("""
+    n_rows           # int (n_domains,) rows of each domain in this batch
+    rotation         # int (n_domains,) batch that a pass starts with
+    batch            # int, rows in this batch, numbered as in DATA.rows
+    batch_row        # int, the same rows, numbered as in the domain's X
+    csr_row          # int, scratch
+    task_start       # int (n_tasks,) first entry of each task
+    task_count       # int (n_tasks,)
+    entry_position   # int, position in the batch
+    entry_row        # int, row of X
+    entry_y          # float
+    entry_weight     # float
+    x                # float, gathered rows
+    z                # float, rows mapped by g
+    dz               # float
+    expert_n_rows    # int, how many rows each expert reads, by domain
+    expert_position  # int, which ones
+    expert_slot      # int, where a row of the batch is among them
+    expert_x         # float
+    activation       # float
+    slope            # float
+    dshared          # float, gradient at each expert's output
+    mixture          # float, what each task's head reads
+    gate             # float
+    dgate            # float
+    head_activation  # float
+    head_slope       # float
+    out              # float
+    dout             # float
+    delta            # float (2, delta_size) ping and pong on the way back
+    delta_size
+    map_work         # float
+    map_work_size
+    losses           # double (n_tasks,) estimates from this batch
+    scale            # double (n_tasks,) from the plugin's mean to the estimate
+    weights          # double (n_tasks,)
+    gram             # double (n_tasks, n_tasks)
+    weighting_state  # double
+    weighting_state_size
+""")

@@ -1,0 +1,235 @@
+"""From a start to a fitted theta: epochs with schedules and early stopping, or L-BFGS."""
+
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import minimize
+from sklearn.exceptions import ConvergenceWarning
+
+DIVERGED = (
+    "The objective stopped being finite in epoch {epoch} (learning_rate_init={lr}). Scale the "
+    "columns of X (StandardScaler), lower learning_rate_init, or raise the penalty"
+)
+
+
+@dataclass
+class Schedule:
+    """When to stop, and the learning rate of each epoch, as in scikit-learn's MLP.
+
+    "invscaling" divides the first rate by the square root of the epoch's number, "adaptive" by
+    five whenever the loss has not improved for ``n_iter_no_change`` epochs, "cosine" follows half
+    a wave down to zero at ``max_iter``.
+    """
+
+    kind: str
+    lr: float
+    max_iter: int
+    tol: float
+    n_iter_no_change: int
+    early_stopping: bool
+    verbose: bool = False
+
+    def rate(self, epoch, n_reductions):
+        """Learning rate of an epoch, counted from 0."""
+        if self.kind == "invscaling":
+            return self.lr / np.sqrt(epoch + 1.0)
+        if self.kind == "adaptive":
+            return self.lr / 5.0**n_reductions
+        if self.kind == "cosine":
+            return self.lr * 0.5 * (1 + np.cos(np.pi * epoch / self.max_iter))
+        return self.lr
+
+
+@dataclass
+class History:
+    """What a fit leaves besides theta.
+
+    Attributes
+    ----------
+    losses : list of float
+        The objective, by epoch.
+    task_losses : list of ndarray of shape (n_tasks,)
+    validation_scores : list of float
+    """
+
+    losses: list = field(default_factory=list)
+    task_losses: list = field(default_factory=list)
+    validation_scores: list = field(default_factory=list)
+
+    @property
+    def n_iter(self):
+        """Epochs run."""
+        return len(self.losses)
+
+
+@dataclass
+class _Patience:
+    """Counts the epochs since a figure last improved by more than tol."""
+
+    tol: float
+    n_iter_no_change: int
+    best: float = np.inf
+    n_waited: int = 0
+
+    def has_run_out(self, value):
+        self.n_waited = self.n_waited + 1 if value > self.best - self.tol else 0
+        self.best = min(self.best, value)
+        return self.n_waited > self.n_iter_no_change
+
+
+def run_epochs(problem, schedule, watch, snapshot, validate=None):
+    """Train by epochs until the schedule, a callback or the user ends it.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its theta is trained in place.
+    schedule : Schedule
+    watch : FitTask
+        Told of every epoch; may ask to stop.
+    snapshot : callable
+        Gives the attributes of a fitted estimator, for whoever watches.
+    validate : callable, default=None
+        Gives the validation score; with it, theta ends as it was when this was best.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    ValueError
+        If the objective is not finite in the first epoch.
+    """
+    history = History()
+    patience = _Patience(schedule.tol, schedule.n_iter_no_change)
+    best_theta, best_score, n_reductions, converged = None, -np.inf, 0, False
+    for epoch in range(schedule.max_iter):
+        before = problem.theta.copy()
+        watch.epoch_begin()
+        try:
+            loss, task_losses, finished = problem.epoch(schedule.rate(epoch, n_reductions))
+            if not finished:
+                problem.theta[:] = before
+                _tell_divergence(epoch + 1, schedule.lr)
+                converged = True
+                break
+            history.losses.append(float(loss))
+            history.task_losses.append(task_losses)
+            figure = loss
+            if validate is not None:
+                score = validate()
+                history.validation_scores.append(score)
+                figure = -score
+                if score > best_score:
+                    best_score, best_theta = score, problem.theta.copy()
+            if schedule.verbose:
+                _print_epoch(epoch, loss, history.validation_scores)
+        except KeyboardInterrupt:
+            warnings.warn(
+                f"Training interrupted by user in epoch {epoch + 1}: the weights so far are kept.",
+                stacklevel=2,
+            )
+            converged = True
+            break
+        if watch.epoch_end(snapshot):
+            converged = True
+            break
+        if patience.has_run_out(figure):
+            if schedule.kind != "adaptive" or schedule.rate(epoch, n_reductions) <= 1e-6:
+                converged = True
+                break
+            n_reductions += 1
+            patience.n_waited = 0
+    if best_theta is not None:
+        problem.theta[:] = best_theta
+    if not converged:
+        warnings.warn(
+            f"Stochastic optimizer: max_iter={schedule.max_iter} epochs are over and the "
+            "optimization has not converged yet.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    return history
+
+
+def run_lbfgs(problem, schedule, watch, snapshot):
+    """Minimise the full-batch objective with SciPy's L-BFGS-B.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its theta ends at the minimum.
+    schedule : Schedule
+        ``max_iter`` and ``tol`` (on the largest component of the gradient) are used.
+    watch : FitTask
+        Told of every iteration; may ask to stop.
+    snapshot : callable
+        Gives the attributes of a fitted estimator, for whoever watches.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    ValueError
+        If the objective is not finite.
+    """
+    history, free = History(), slice(problem.n_frozen, None)
+    theta = problem.theta.copy()
+    latest = {}
+
+    def value_grad(x):
+        theta[free] = x
+        value, grad, losses = problem.objective(theta)
+        if not np.isfinite(value):
+            raise ValueError(DIVERGED.format(epoch=history.n_iter + 1, lr="not used") + ".")
+        latest.update(value=value, losses=losses)
+        return value, grad[free].astype(np.float64)
+
+    def after_iteration(x):
+        problem.theta[free] = x
+        history.losses.append(float(latest["value"]))
+        history.task_losses.append(latest["losses"])
+        if schedule.verbose:
+            _print_epoch(history.n_iter - 1, latest["value"], [])
+        if watch.epoch_end(snapshot):
+            raise StopIteration
+
+    try:
+        result = minimize(
+            value_grad,
+            problem.theta[free].astype(np.float64),
+            jac=True,
+            method="L-BFGS-B",
+            callback=after_iteration,
+            options={"maxiter": schedule.max_iter, "maxfun": 15000, "gtol": schedule.tol},
+        )
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user: the weights so far are kept.", stacklevel=2)
+        return history
+    problem.theta[free] = result.x
+    if result.status == 1:
+        warnings.warn(
+            f"lbfgs: max_iter={schedule.max_iter} iterations are over and the optimization has "
+            "not converged yet.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    return history
+
+
+def _tell_divergence(epoch, lr):
+    message = DIVERGED.format(epoch=epoch, lr=lr)
+    if epoch == 1:
+        raise ValueError(message + ".")
+    warnings.warn(
+        f"{message}. The weights of epoch {epoch - 1} are kept.", ConvergenceWarning, stacklevel=3
+    )
+
+
+def _print_epoch(epoch, loss, validation_scores):
+    score = f", validation score = {validation_scores[-1]:.6f}" if validation_scores else ""
+    print(f"Iteration {epoch + 1}, loss = {loss:.8f}{score}")

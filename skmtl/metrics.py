@@ -1,0 +1,317 @@
+"""Scores of several tasks with missing labels."""
+
+import warnings
+from inspect import signature
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import get_scorer
+from sklearn.utils.metadata_routing import UNUSED
+
+from skmtl._compat import check_sample_weight
+from skmtl.tasks import encode_labels
+
+__all__ = ["make_task_scorer", "mean_task_accuracy", "task_scores"]
+
+
+def make_task_scorer(
+    score_func="accuracy",
+    *,
+    average="macro",
+    response_method="predict",
+    greater_is_better=True,
+    missing_label=np.nan,
+    **kwargs,
+):
+    """Make a scorer that scores each task on its observed labels and averages over tasks.
+
+    The scorer is called as ``scorer(estimator, X, y, sample_weight=None)``, by hand or by
+    ``cross_val_score`` and ``GridSearchCV(scoring=...)``, alone or as one of several in a dict.
+
+    Parameters
+    ----------
+    score_func : str, scorer or callable, default="accuracy"
+        A name such as "balanced_accuracy", "roc_auc" or "neg_log_loss" (see
+        :func:`sklearn.metrics.get_scorer_names`), a scorer of :func:`sklearn.metrics.make_scorer`,
+        or a metric ``score_func(y_true, y_pred, **kwargs)``.
+    average : {"macro", "weighted", "worst"}, int or str, default="macro"
+        Mean over tasks; mean weighted by the number (or the `sample_weight`) of observed labels;
+        lowest; or the score of one task, by its index or its name. Names are those of the columns
+        of `y`, else the estimator's ``task_names_``.
+    response_method : str or tuple of str, default="predict"
+        What a callable takes as `y_pred`: "predict", "predict_proba", "decision_function", or
+        several of which the first that the estimator has is used. As in scikit-learn, a binary
+        task hands over the scores of the positive class alone: `pos_label` or the metric's default
+        for it, or, where that is not a class of the task, the greater label.
+    greater_is_better : bool, default=True
+        Whether a callable is a score, else it is a loss and its sign is changed.
+    missing_label : scalar, default=np.nan
+        One more value that means missing in `y`, see :func:`skmtl.tasks.encode_labels`.
+    **kwargs : dict
+        Passed to the metric. A metric with an argument `average` of its own needs
+        :func:`functools.partial`.
+
+    Returns
+    -------
+    callable
+        The scorer. Higher is better.
+
+    Raises
+    ------
+    ValueError
+        If `score_func` is an unknown name, or if it is a name or scorer and `response_method` or
+        `greater_is_better` is given, since it brings its own.
+    TypeError
+        If `average` is neither an int nor a str.
+
+    Notes
+    -----
+    A task is left out where its metric is undefined: if no label of it is observed, if the metric
+    is NaN (ROC AUC of a single class), if the estimator does not predict it, or, for metrics of
+    probabilities, if it knows less than two of its classes or not all that are observed. If no task
+    is left the score is NaN, with an ``UndefinedMetricWarning``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from skmtl.metrics import make_task_scorer
+    >>> X = np.array([[0.0], [1.0], [2.0], [3.0]])
+    >>> knn = KNeighborsClassifier(1).fit(X, np.array([[0, 5], [0, 5], [1, 6], [1, 7]]))
+    >>> Y = np.array([[0, 5], [1, np.nan], [1, np.nan], [np.nan, 7]])
+    >>> make_task_scorer("accuracy", average="worst")(knn, X, Y)
+    0.6666666666666666
+    """
+    if not isinstance(average, (str, Integral)):
+        raise TypeError(
+            "average must be 'macro', 'weighted', 'worst', or the index or name of a task, got "
+            f"{average!r}"
+        )
+    scorer = _TaskScorer(
+        score_func, average, response_method, greater_is_better, missing_label, kwargs
+    )
+    scorer._metric()  # complains about score_func, if need be
+    return scorer
+
+
+def task_scores(estimator, X, y, *, scoring="accuracy", sample_weight=None):
+    """Score each task on its observed labels.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted classifier of one or several tasks.
+    X : array-like of shape (n_samples, n_features)
+        Inputs.
+    y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+        Labels, some of which may be missing.
+    scoring : str, callable or scorer of :func:`make_task_scorer`, default="accuracy"
+        What to score; all but the last as for :func:`make_task_scorer`.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    ndarray of shape (n_tasks,)
+        Higher is better; NaN where the metric is undefined.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from skmtl.metrics import task_scores
+    >>> X = np.array([[0.0], [1.0], [2.0], [3.0]])
+    >>> knn = KNeighborsClassifier(1).fit(X, np.array([[0, 5], [0, 5], [1, 6], [1, 7]]))
+    >>> task_scores(knn, X, [[0, None], [1, None], [1, None], [1, None]])
+    array([0.75,  nan])
+    """
+    scorer = scoring if isinstance(scoring, _TaskScorer) else make_task_scorer(scoring)
+    return scorer.task_scores(estimator, X, y, sample_weight)[0]
+
+
+def mean_task_accuracy(y_true, y_pred, sample_weight=None):
+    """Mean over tasks of the accuracy on observed labels, from class codes.
+
+    Parameters
+    ----------
+    y_true, y_pred : ndarray of shape (n_samples, n_tasks)
+        Class codes, -1 where the label is missing. A task with missing predictions is left out.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    float
+        Mean over the tasks that have an observed label (of positive weight); NaN, with an
+        ``UndefinedMetricWarning``, if there are none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl.metrics import mean_task_accuracy
+    >>> mean_task_accuracy(np.array([[0, -1], [1, 2]]), np.array([[0, 1], [0, 2]]))
+    0.75
+    """
+    weight = check_sample_weight(sample_weight, y_true)
+    observed = y_true >= 0
+    total = weight @ observed
+    with np.errstate(invalid="ignore"):
+        accuracy = weight @ (observed & (y_pred == y_true)) / total
+    accuracy[(y_pred < 0).any(axis=0)] = np.nan
+    return _average(accuracy, total, "macro")
+
+
+class _TaskScorer(BaseEstimator):
+    """What :func:`make_task_scorer` returns; BaseEstimator brings clone and metadata routing."""
+
+    # The routing of a scorer is that of a method `score`; its estimator is no metadata.
+    __metadata_request__score = {"estimator": UNUSED}
+
+    def __init__(
+        self, score_func, average, response_method, greater_is_better, missing_label, kwargs
+    ):
+        self.score_func = score_func
+        self.average = average
+        self.response_method = response_method
+        self.greater_is_better = greater_is_better
+        self.missing_label = missing_label
+        self.kwargs = kwargs
+
+    def __repr__(self):
+        func = self.score_func
+        shown = [func.__name__ if hasattr(func, "__name__") else repr(func)]
+        for name, parameter in signature(make_task_scorer).parameters.items():
+            if parameter.kind is parameter.KEYWORD_ONLY:
+                value = getattr(self, name)
+                if repr(value) != repr(parameter.default):
+                    shown.append(f"{name}={value!r}")
+        shown += [f"{name}={value!r}" for name, value in self.kwargs.items()]
+        return f"make_task_scorer({', '.join(shown)})"
+
+    def __call__(self, estimator, X, y, sample_weight=None):
+        """Score of all tasks together."""
+        scores, weights, names = self.task_scores(estimator, X, y, sample_weight)
+        average = self.average
+        if average not in ("macro", "weighted", "worst"):
+            known = list(range(len(scores)))
+            if isinstance(average, str):
+                names = getattr(estimator, "task_names_", None) if names is None else names
+                known = [] if names is None else list(names)
+            if average not in known:
+                raise ValueError(
+                    f"average={average!r} is no task of the {len(scores)}, which are {known}"
+                )
+            t = known.index(average)
+            scores, weights, average = scores[[t]], weights[[t]], "macro"
+        return _average(scores, weights, average)
+
+    score = __call__
+
+    def _accept_sample_weight(self):
+        """Whether scikit-learn may pass weights to the metric when routing is off."""
+        return "sample_weight" in signature(self._metric()[0]).parameters
+
+    def _metric(self):
+        """Metric function, response methods, sign and arguments."""
+        func, methods = self.score_func, self.response_method
+        sign, kwargs = (1 if self.greater_is_better else -1), self.kwargs
+        scorer = get_scorer(func) if isinstance(func, str) else func
+        if not callable(scorer):
+            raise TypeError(
+                f"score_func must be a name, a scorer or a metric function, got {func!r}"
+            )
+        if hasattr(scorer, "_score_func"):
+            if methods != "predict" or sign != 1:
+                raise ValueError(
+                    f"score_func={func!r} brings its own response_method and greater_is_better; "
+                    "give them with a metric function only"
+                )
+            func, methods, sign = scorer._score_func, scorer._response_method, scorer._sign
+            kwargs = {**scorer._kwargs, **kwargs}
+        return func, [methods] if isinstance(methods, str) else list(methods), sign, kwargs
+
+    def task_scores(self, estimator, X, y, sample_weight=None):
+        """Score and weight (or number of labels) per task, and the names of the columns of `y`."""
+        codes, label_sets, names, is_1d = encode_labels(y, missing_label=self.missing_label)
+        func, methods, sign, kwargs = self._metric()
+        method = next((method for method in methods if hasattr(estimator, method)), None)
+        if method is None:
+            raise AttributeError(
+                f"{type(estimator).__name__} has none of the methods {methods} that {self!r} needs"
+            )
+        n_tasks = len(label_sets)
+        known = [None] * n_tasks
+        if method != "predict":
+            known = [estimator.classes_] if is_1d else estimator.classes_
+            if not isinstance(known, list) or len(known) != n_tasks:
+                raise ValueError(
+                    f"y has {n_tasks} tasks, so that estimator.classes_ must be a list of "
+                    f"{n_tasks} arrays, got {known!r}"
+                )
+        responses = _responses(estimator, method, X, n_tasks)
+        weight = check_sample_weight(sample_weight, codes)
+        scores = np.full(n_tasks, np.nan)
+        weights = weight @ (codes >= 0)
+        for t, (labels, classes, response) in enumerate(zip(label_sets, known, responses)):
+            if weights[t] == 0 or response is None:
+                continue
+            rows, arguments = np.flatnonzero(codes[:, t] >= 0), kwargs
+            y_true, y_pred = labels[codes[rows, t]], response[rows]
+            if method != "predict":
+                if len(classes) < 2 or not np.isin(labels, classes).all():
+                    continue
+                arguments = {**_label_arguments(func, classes), **kwargs}
+                if len(classes) == 2:
+                    y_pred = _of_class(y_pred, classes, arguments.get("pos_label"))
+            if sample_weight is not None:
+                arguments = {**arguments, "sample_weight": weight[rows]}
+            scores[t] = sign * func(y_true, y_pred, **arguments)
+        return scores, weights, names
+
+
+def _responses(estimator, method, X, n_tasks):
+    """What the estimator says about each task; None where it predicts that the label is missing."""
+    response = getattr(estimator, method)(X)
+    if method == "predict":
+        codes, classes, _, _ = encode_labels(response)
+        missing = (codes < 0).any(axis=0)
+        response = [None if missing[t] else c[codes[:, t]] for t, c in enumerate(classes)]
+    elif n_tasks == 1 and not isinstance(response, list):
+        response = [response]
+    elif not isinstance(response, list):
+        raise ValueError(f"{method} must return a list of arrays, one per task, got {response!r}")
+    if len(response) != n_tasks:
+        raise ValueError(f"{method} must answer for {n_tasks} tasks, got {len(response)}")
+    return response
+
+
+def _label_arguments(func, classes):
+    """Classes for metrics of scores, which would infer them from the few labels of a fold."""
+    parameters = signature(func).parameters
+    arguments = {"labels": classes} if "labels" in parameters else {}
+    if "pos_label" in parameters and len(classes) == 2:
+        default = parameters["pos_label"].default
+        arguments["pos_label"] = default if default in classes.tolist() else classes[1]
+    return arguments
+
+
+def _of_class(scores, classes, label):
+    """Scores of one class of a binary task, by default the second."""
+    j = 1 if label is None else classes.tolist().index(label)
+    if scores.ndim == 2:
+        return scores[:, j]
+    return scores if j == 1 else -scores
+
+
+def _average(scores, weights, average):
+    """Average over the tasks with a score."""
+    defined = ~np.isnan(scores)
+    if not defined.any():
+        warnings.warn("No task has a defined score.", UndefinedMetricWarning, stacklevel=3)
+        return np.nan
+    scores, weights = scores[defined], weights[defined]
+    if average == "worst":
+        return float(scores.min())
+    return float(np.average(scores, weights=weights if average == "weighted" else None))

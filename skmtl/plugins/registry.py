@@ -1,0 +1,98 @@
+"""Plugins by name, read from entry points on first use."""
+
+import functools
+import inspect
+from importlib.metadata import entry_points
+
+from skmtl.plugins import base
+
+KINDS = {
+    "losses": base.Loss,
+    "penalties": base.Penalty,
+    "feature_maps": base.FeatureMap,
+    "weightings": base.Weighting,
+    "optimizers": base.Optimizer,
+}
+
+
+def available(kind=None):
+    """Names of the installed plugins.
+
+    Parameters
+    ----------
+    kind : {"losses", "penalties", "feature_maps", "weightings", "optimizers"}, default=None
+        One kind, or all.
+
+    Returns
+    -------
+    list of str, or dict of such lists by kind
+
+    Examples
+    --------
+    >>> import skmtl.plugins
+    >>> skmtl.plugins.available("losses")
+    ['log_loss']
+    """
+    if kind is None:
+        return {kind: available(kind) for kind in KINDS}
+    if kind not in KINDS:
+        raise ValueError(f"unknown plugin kind {kind!r}; there are {', '.join(KINDS)}")
+    return sorted(_installed(kind))
+
+
+def resolve(kind, plugin, parameter):
+    """The plugin instance that a parameter asks for.
+
+    Parameters
+    ----------
+    kind : str
+        One of the keys of ``KINDS``.
+    plugin : str or Plugin
+        A name among the installed plugins, or an instance.
+    parameter : str
+        Name of the estimator's parameter, for the error message.
+
+    Returns
+    -------
+    Plugin
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or two distributions give it.
+    TypeError
+        If it is neither a name nor an instance of the kind.
+    """
+    contract = KINDS[kind]
+    if isinstance(plugin, contract):
+        return plugin
+    if not isinstance(plugin, str):
+        hint = " Pass an instance, not the class." if inspect.isclass(plugin) else ""
+        raise TypeError(
+            f"The {parameter!r} parameter must be a name or an instance of "
+            f"skmtl.plugins.base.{contract.__name__}. Got {plugin!r} instead.{hint}"
+        )
+    found = _installed(kind).get(plugin)
+    if found is None:
+        raise ValueError(
+            f"The {parameter!r} parameter: unknown name {plugin!r}; installed: "
+            f"{', '.join(available(kind))}"
+        )
+    if len(found) > 1:
+        owners = ", ".join(sorted(f"{point.dist.name} ({point.value})" for point in found))
+        raise ValueError(
+            f"The {parameter!r} parameter: the name {plugin!r} is given by several "
+            f"distributions: {owners}. Uninstall one, or pass an instance."
+        )
+    return found[0].load()()
+
+
+@functools.cache
+def _installed(kind):
+    """Entry points of a kind by name; a list, because two distributions may give one name."""
+    found = {}
+    for point in entry_points(group=KINDS[kind].group):
+        same = found.setdefault(point.name, [])
+        if all((p.value, p.dist.name) != (point.value, point.dist.name) for p in same):
+            same.append(point)
+    return found

@@ -1,0 +1,262 @@
+"""Where a transfer comes from: source data as fit arguments, or a fitted model."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.frozen import FrozenEstimator
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
+
+from skmtl._compat import get_feature_names
+from skmtl.tasks import encode_labels
+
+__all__ = ["as_source", "make_transfer_pipeline"]
+
+
+def as_source(*datasets):
+    """Pack source data for ``TransferClassifier.fit``, safe from cross-validation.
+
+    scikit-learn's cross-validation slices fit parameters that are as long as X. It never slices
+    tuples, so the source goes in as tuples of one array per source.
+
+    Parameters
+    ----------
+    *datasets : array-like
+        ``X_source, y_source``, and for more sources ``X_2, y_2, ...`` after them.
+
+    Returns
+    -------
+    dict
+        ``{"X_source": (X, ...), "y_source": (y, ...)}``, to be passed on as keywords.
+
+    Raises
+    ------
+    ValueError
+        If there is no data, or an odd number of arrays.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl import as_source
+    >>> source = as_source(np.zeros((3, 2)), np.array([0, 1, 1]))
+    >>> sorted(source), len(source["X_source"])
+    (['X_source', 'y_source'], 1)
+    """
+    if not datasets or len(datasets) % 2:
+        raise ValueError(
+            f"as_source takes pairs X_source, y_source, ...; got {len(datasets)} arguments."
+        )
+    return {"X_source": tuple(datasets[::2]), "y_source": tuple(datasets[1::2])}
+
+
+def make_transfer_pipeline(*steps, memory=None, verbose=False):
+    """Make a pipeline whose steps also transform the source, fitted on the target.
+
+    Parameters
+    ----------
+    *steps : estimator
+        Transformers, then a ``TransferClassifier``.
+    memory : str or object with the joblib.Memory interface, default=None
+        Cache of fitted transformers, see :func:`sklearn.pipeline.make_pipeline`.
+    verbose : bool, default=False
+        Whether to print the time of each step.
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline
+        With ``transform_input=["X_source", "X_unlabeled", "X_val"]``. Fitting it with these
+        arguments needs ``sklearn.set_config(enable_metadata_routing=True)``.
+
+    Examples
+    --------
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skmtl import TransferClassifier, make_transfer_pipeline
+    >>> pipeline = make_transfer_pipeline(StandardScaler(), TransferClassifier())
+    >>> pipeline.transform_input
+    ['X_source', 'X_unlabeled', 'X_val']
+    """
+    return Pipeline(
+        make_pipeline(*steps).steps,
+        memory=memory,
+        verbose=verbose,
+        transform_input=["X_source", "X_unlabeled", "X_val"],
+    )
+
+
+class Labelled(NamedTuple):
+    """A target or source: rows, codes of their labels (-1: none), and the classes."""
+
+    X: object
+    codes: np.ndarray
+    classes: np.ndarray
+
+
+def validate_sources(X_source, y_source, *, n_target_rows, target_names, same_columns, options):
+    """Check the source arguments of ``fit``.
+
+    Parameters
+    ----------
+    X_source, y_source : array-like, tuple of array-like, or None
+        One source, or several.
+    n_target_rows : int
+        Rows of X.
+    target_names : ndarray or None
+        Names of the columns of X.
+    same_columns : bool
+        Whether the sources must have the target's columns.
+    options : dict
+        ``dtype`` for X, ``missing_label`` for y.
+
+    Returns
+    -------
+    list of Labelled
+    """
+    if X_source is None and y_source is None:
+        return []
+    if X_source is None or y_source is None:
+        raise ValueError("X_source and y_source must be given together.")
+    if not isinstance(X_source, tuple):
+        if np.shape(y_source)[:1] == (n_target_rows,):
+            warnings.warn(
+                f"X_source has as many rows as X ({n_target_rows}). In cross-validation "
+                "scikit-learn would slice it like X: pass **as_source(X_source, y_source).",
+                stacklevel=4,
+            )
+        X_source, y_source = (X_source,), (y_source,)
+    if not isinstance(y_source, tuple) or len(X_source) != len(y_source):
+        raise ValueError(
+            f"X_source is a tuple of {len(X_source)} data sets: y_source must be a tuple of as "
+            "many label arrays. as_source(X_1, y_1, X_2, y_2) makes both."
+        )
+    sources = []
+    for s, (X, y) in enumerate(zip(X_source, y_source)):
+        names = get_feature_names(X)
+        both_named = names is not None and target_names is not None
+        if same_columns and both_named and list(names) != list(target_names):
+            raise ValueError(
+                f"Source {s} must have the columns of X, in their order, with "
+                "feature_map='identity'. Reorder them, or use feature_map='linear'."
+            )
+        X = check_array(
+            X, accept_sparse="csr", dtype=options["dtype"], order="C", input_name=f"X_source[{s}]"
+        )
+        labels = encode_labels(y, missing_label=options["missing_label"])
+        if not labels.is_1d:
+            raise ValueError(
+                f"y_source[{s}] must be 1-D: a source is one task. Got {labels.codes.shape[1]} "
+                "columns; pass them as several sources with the same X."
+            )
+        check_consistent_length(X, labels.codes)
+        if labels.codes.max() < 0:
+            raise ValueError(f"y_source[{s}] has no label.")
+        sources.append(Labelled(X, labels.codes[:, 0], labels.classes[0]))
+    return sources
+
+
+class Pretrained(NamedTuple):
+    """Weights to start from: (weight, bias) of each trunk layer and head layer, and classes."""
+
+    trunk: list
+    head: list
+    classes: np.ndarray
+    activation: str
+
+
+def read_source_model(model):
+    """Take the weights out of a fitted model.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted MLPClassifier of scikit-learn or estimator of skmtl, as it is or in a
+        FrozenEstimator, which ``clone`` keeps fitted.
+
+    Returns
+    -------
+    Pretrained
+
+    Raises
+    ------
+    TypeError
+        If it is another kind of model.
+    NotFittedError
+        If it is not fitted.
+    """
+    if isinstance(model, FrozenEstimator):
+        model = model.estimator
+    if isinstance(model, MLPClassifier):
+        check_is_fitted(model)
+        layers = list(zip(model.coefs_, model.intercepts_))
+        return Pretrained(layers[:-1], layers[-1:], model.classes_, model.activation)
+    if not (hasattr(model, "head_coefs_") or hasattr(model, "head_layer_sizes")):
+        raise TypeError(
+            "The 'source_model' parameter must be a fitted MLPClassifier of scikit-learn or "
+            f"estimator of skmtl, best in a sklearn.frozen.FrozenEstimator. Got {model!r} instead."
+        )
+    check_is_fitted(model)
+    if any(weight.ndim == 3 for weight in model.coefs_):
+        raise ValueError("A source_model with sharing='none' has no shared layers to start from.")
+    only = len(model.head_coefs_) == 1
+    classes = model.classes_ if only and isinstance(model.classes_, np.ndarray) else None
+    head = list(zip(model.head_coefs_[0], model.head_intercepts_[0])) if only else []
+    return Pretrained(list(zip(model.coefs_, model.intercepts_)), head, classes, model.activation)
+
+
+def as_pretrained(layout, theta, classes):
+    """The trunk and first head of a trained network, to start the next stage from.
+
+    Parameters
+    ----------
+    layout : Layout
+    theta : ndarray
+    classes : ndarray
+        Labels of the first head.
+
+    Returns
+    -------
+    Pretrained
+    """
+    activation = layout.architecture.activation
+    return Pretrained(*_trunk_and_head(layout, theta), classes, activation)
+
+
+def _trunk_and_head(layout, theta):
+    """Views (weight, bias) of the trunk's layers and of those of the first head."""
+    trunk = [layout.weight_bias(theta, layer) for layer in layout.trunk[0]]
+    head = [layout.weight_bias(theta, layer) for layer in layout.heads[0]]
+    return trunk, [*head, layout.output_weight_bias(theta, 0)]
+
+
+def take_weights(layout, theta, pretrained, with_head):
+    """Write the weights of a source model into theta.
+
+    Parameters
+    ----------
+    layout : Layout
+    theta : ndarray
+        Written to: the trunk, and the first head where that is wanted and fits.
+    pretrained : Pretrained
+    with_head : bool
+
+    Raises
+    ------
+    ValueError
+        If the trunks differ.
+    """
+    architecture = layout.architecture
+    wanted = [(int(n_in), int(n_out)) for _, _, n_in, n_out, _ in layout.trunk[0]]
+    given = [weight.shape for weight, _ in pretrained.trunk]
+    if wanted != given or pretrained.activation != architecture.activation:
+        raise ValueError(
+            f"The 'source_model' parameter has trunk layers of shapes {given} and "
+            f"activation={pretrained.activation!r}; X, hidden_layer_sizes and activation ask for "
+            f"{wanted} and {architecture.activation!r}."
+        )
+    trunk, head = _trunk_and_head(layout, theta)
+    pairs = list(zip(trunk, pretrained.trunk))
+    if with_head and [w.shape for w, _ in head] == [w.shape for w, _ in pretrained.head]:
+        pairs += zip(head, pretrained.head)
+    for (weight, bias), (new_weight, new_bias) in pairs:
+        weight[...], bias[...] = new_weight, new_bias

@@ -1,0 +1,619 @@
+"""TransferClassifier: one target task with the help of a source."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
+
+from skmtl._compat import HasMethods, Interval, StrOptions, begin_fit, fit_context
+from skmtl.base import NetworkClassifier, as_row_weights, label_weights
+from skmtl.engine.data import Domain, Task
+from skmtl.engine.layout import MAP_BLOCK, Architecture, Layout
+from skmtl.plugins.feature_maps import Identity
+from skmtl.plugins.registry import resolve
+from skmtl.prediction import FLOATS
+from skmtl.source import Labelled, as_pretrained, read_source_model, take_weights, validate_sources
+from skmtl.tasks import encode_labels
+from skmtl.transfer_plan import Part, assign_heads, coefficients, source_shares
+
+STRATEGIES = ("joint", "finetune", "source_only", "target_only", "pooled")
+
+
+class TransferClassifier(NetworkClassifier):
+    r"""A target task learned with the help of one source or several.
+
+    .. math::
+
+        J(\theta, g) = \frac{L_s(f_s(g(x_s), \theta), y_s) + \lambda L_t(f_t(x_t, \theta), y_t)
+        + \mu R(g)}{1 + \lambda} + \alpha R(\theta)
+
+    ``fit(X, y, X_source=, y_source=)``: X and y are the target, so that cross-validation splits
+    and scores the target alone. A feature map g takes the source's columns to the target's.
+    ``lam=0`` is the source alone, ``lam=inf`` the target alone. Without a source it is an ordinary
+    classifier.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or array-like of int, default=(64,)
+        Widths of the shared layers; empty for a linear model.
+    activation : {"relu", "identity", "tanh", "logistic", "gelu", "silu"}, default="relu"
+        Activation of the hidden layers.
+    head_layer_sizes : int or array-like of int, default=()
+        Widths of the hidden layers of each head.
+    lam : float, default=1.0
+        :math:`\lambda`, the weight of the target's loss against the source's, from 0 to infinity.
+    mu : float, default=0.1
+        :math:`\mu`, the strength of the penalty on the feature map.
+    feature_map : str or FeatureMap, default="identity"
+        g, one for each source: "identity", "linear", "affine", or an installed plugin.
+    map_penalty : str or Penalty, default="identity"
+        :math:`R(g)`.
+    alpha : float, default=1e-4
+        :math:`\alpha`, the strength of the penalty on the weights of trunk and heads.
+    penalty : str or Penalty, default="l2"
+        :math:`R(\theta)`.
+    strategy : {"joint", "finetune", "source_only", "target_only", "pooled"}, default="joint"
+        "joint": the objective above. "finetune": first the source alone, then the target alone
+        from there, with ``freeze``. "source_only" and "target_only": the two ends. "pooled": the
+        joint objective in which every row of source and target weighs the same.
+    freeze : int, default=0
+        Trunk layers, from the input, that keep the weights that came from the source.
+    source_model : estimator or None, default=None
+        A fitted MLPClassifier of scikit-learn or estimator of skmtl to start from, best in a
+        :class:`sklearn.frozen.FrozenEstimator`, which ``clone`` keeps fitted.
+    share_head : bool or "auto", default="auto"
+        Whether source and target share a head; "auto": if they have the same labels.
+    source_weighting : {"uniform", "n_samples"} or array-like, default="uniform"
+        Weights of several sources in :math:`L_s`, scaled to sum to 1.
+    standardize : {"per_domain"} or None, default=None
+        "per_domain" scales the columns of each domain by its own mean and standard deviation
+        (sparse ones without centring).
+    loss : str or Loss, default="log_loss"
+        :math:`L_s` and :math:`L_t`.
+    weighting : str or Weighting, default="uniform"
+        Weights of the tasks on top of the coefficients, anew at each step.
+    solver : str or Optimizer, default="adam"
+        The optimizer, or "lbfgs" for SciPy's L-BFGS-B on all rows at once.
+    learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
+        Schedule of the learning rate over epochs.
+    learning_rate_init : float, default=1e-3
+        The first learning rate.
+    batch_size : int or "auto", default="auto"
+        Rows of a batch of each domain; "auto" is ``min(200, rows of the largest)``.
+    max_iter : int, default=200
+        Epochs (iterations of lbfgs), at most; of each stage with ``strategy="finetune"``. An epoch
+        is a pass over the larger domain.
+    tol : float, default=1e-4
+        Training ends when the loss, or the validation score, has not improved by this much for
+        ``n_iter_no_change`` epochs.
+    early_stopping : bool, default=False
+        Whether to stop by the score on target rows set aside, or on ``X_val``.
+    validation_fraction : float, default=0.1
+        Fraction of the target rows to set aside.
+    n_iter_no_change : int, default=10
+        Epochs to wait.
+    dropout : float, default=0.0
+        Probability with which a hidden unit is dropped in training.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of classes, in all domains.
+    missing_label : scalar, default=np.nan
+        A value that means "no label". NaN, None, ``pd.NA`` always do.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the weights of the last one.
+    random_state : int, RandomState instance or None, default=None
+        Seed of initial weights, batches, dropout and validation rows.
+    verbose : bool, default=False
+        Whether to print the loss of each epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels that ``predict`` may give: the target's; with a shared head also the source's;
+        with ``strategy="source_only"`` the source's.
+    n_features_in_ : int
+        Columns of the target's X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns of X, if it had names that are strings.
+    coefs_, intercepts_ : list of ndarray
+        Weights (n_in, n_out) and biases of the trunk's layers.
+    head_coefs_, head_intercepts_ : list of list of ndarray
+        Those of each head.
+    map_params_ : list of ndarray or None
+        Parameters of each source's feature map; None if the source took no part.
+    n_iter_ : int
+        Epochs run, of the last stage.
+    loss_curve_ : list of float
+        The objective by epoch.
+    task_loss_curves_ : ndarray of shape (n_iter_, n_tasks)
+        By epoch the loss of the target and of each source that takes part.
+    pretrain_loss_curve_ : list of float
+        The objective of the first stage of ``strategy="finetune"``.
+    validation_scores_ : list of float or None
+        Accuracy on the target's validation rows by epoch.
+    best_validation_score_ : float or None
+        The best of them; the weights are those of its epoch.
+    loss_, penalty_, weighting_, optimizer_, feature_map_, map_penalty_ : plugins
+        What the parameters of these names stand for.
+
+    See Also
+    --------
+    MultiTaskClassifier : Several tasks on one table.
+    as_source : Packs the source so that cross-validation leaves it whole.
+    make_transfer_pipeline : A pipeline that transforms the source too.
+
+    References
+    ----------
+    .. [1] Pan and Yang (2010). A survey on transfer learning. IEEE TKDE 22(10).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from skmtl import TransferClassifier, as_source
+    >>> X, y = make_classification(220, random_state=0)
+    >>> source, target = slice(0, 200), slice(200, 220)
+    >>> clf = TransferClassifier(solver="lbfgs", random_state=0)
+    >>> clf = clf.fit(X[target], y[target], **as_source(X[source], y[source]))
+    >>> clf.predict(X[:3]).shape
+    (3,)
+    """
+
+    __metadata_request__fit = {
+        "X_source": True,
+        "y_source": True,
+        "X_unlabeled": True,
+        "X_val": True,
+        "y_val": True,
+    }
+    __metadata_request__partial_fit = {"X_source": True, "y_source": True}
+
+    _parameter_constraints = {
+        **NetworkClassifier._parameter_constraints,
+        "lam": [Interval(Real, 0, None, closed="both")],
+        "mu": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "feature_map": [str, HasMethods(["forward"])],
+        "map_penalty": [str, HasMethods(["value_grad"])],
+        "strategy": [StrOptions(set(STRATEGIES))],
+        "freeze": [Interval(Integral, 0, None, closed="left")],
+        "source_model": [HasMethods(["predict"]), None],
+        "share_head": [StrOptions({"auto"}), "boolean"],
+        "source_weighting": [StrOptions({"uniform", "n_samples"}), "array-like"],
+        "standardize": [StrOptions({"per_domain"}), None],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(64,),
+        *,
+        activation="relu",
+        head_layer_sizes=(),
+        lam=1.0,
+        mu=0.1,
+        feature_map="identity",
+        map_penalty="identity",
+        alpha=1e-4,
+        penalty="l2",
+        strategy="joint",
+        freeze=0,
+        source_model=None,
+        share_head="auto",
+        source_weighting="uniform",
+        standardize=None,
+        loss="log_loss",
+        weighting="uniform",
+        solver="adam",
+        learning_rate="constant",
+        learning_rate_init=1e-3,
+        batch_size="auto",
+        max_iter=200,
+        tol=1e-4,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        dropout=0.0,
+        class_weight=None,
+        missing_label=np.nan,
+        warm_start=False,
+        random_state=None,
+        verbose=False,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.head_layer_sizes = head_layer_sizes
+        self.lam = lam
+        self.mu = mu
+        self.feature_map = feature_map
+        self.map_penalty = map_penalty
+        self.alpha = alpha
+        self.penalty = penalty
+        self.strategy = strategy
+        self.freeze = freeze
+        self.source_model = source_model
+        self.share_head = share_head
+        self.source_weighting = source_weighting
+        self.standardize = standardize
+        self.loss = loss
+        self.weighting = weighting
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.dropout = dropout
+        self.class_weight = class_weight
+        self.missing_label = missing_label
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        X_source=None,
+        y_source=None,
+        X_unlabeled=None,
+        X_val=None,
+        y_val=None,
+    ):
+        """Learn the target task.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of the target. float32 is computed in float32, all else in float64.
+        y : array-like of shape (n_samples,)
+            Their labels; rows without label do not count in the target's loss.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the target's rows.
+        X_source : array-like or tuple of array-like, default=None
+            Rows of the source, or of several. Use :func:`as_source`.
+        y_source : array-like or tuple of array-like, default=None
+            Their labels.
+        X_unlabeled : array-like of shape (n_rows, n_features), default=None
+            More rows of the target, which never enter a test fold; they count in
+            ``standardize="per_domain"``.
+        X_val, y_val : array-like, default=None
+            Rows of the target to validate on with ``early_stopping=True``, in place of some of X.
+
+        Returns
+        -------
+        TransferClassifier
+            Itself, fitted.
+
+        Raises
+        ------
+        ValueError
+            If source and target do not fit together, or if training diverges in its first epoch.
+        """
+        with self._all_or_nothing():
+            warm = self.warm_start and hasattr(self, "_theta")
+            target, sources = self._validate_fit(
+                X, y, X_source, y_source, X_unlabeled, reset=not warm
+            )
+            row_weight = as_row_weights(sample_weight, target.X)
+            rng = self._generator()
+            pretrained = self._read_source_model()
+            two_stages = self.strategy == "finetune" and bool(sources) and not warm
+            n_subtasks = 2 if two_stages else self.max_iter
+            watch = begin_fit(self, n_subtasks, X=X, y=y, sample_weight=sample_weight)
+            stage = watch
+            if two_stages:
+                stage = watch.stage("source", self.max_iter)
+                parts = self._plan("source_only", target, row_weight, sources)
+                problem = self._describe(parts, target.X, rng, pretrained)
+                history = self._run(problem, stage)
+                stage.end()
+                self.pretrain_loss_curve_ = history.losses
+                self._keep_maps(parts, len(sources), problem)
+                pretrained = as_pretrained(problem.layout, problem.theta, self.classes_)
+                stage = watch.stage("target", self.max_iter)
+            last = "target_only" if self.strategy == "finetune" else self.strategy
+            parts = self._plan(last, target, row_weight, sources)
+            rows, validate_on = self._validation_rows_of(parts[0], X_val, y_val, rng)
+            parts[0] = parts[0].only(rows)
+            start = self._theta if warm else None
+            problem = self._describe(parts, target.X, rng, pretrained, start, self.freeze)
+            validate = validate_on and self._scorer_of(problem, *validate_on)
+            history = self._run(problem, stage, validate)
+            self._store(problem.layout, problem.theta, history)
+            if two_stages:
+                stage.end()
+            else:
+                self._keep_maps(parts, len(sources), problem)
+            watch.end()
+        return self
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(self, X, y, classes=None, sample_weight=None, *, X_source=None, y_source=None):
+        """Train one epoch on some rows of target and source, going on from the last call.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of the target.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        classes : array-like, default=None
+            All labels of the target. Needed in the first call.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the target's rows.
+        X_source, y_source : array-like or tuple of array-like, default=None
+            Rows of the source, or of several, and their labels; as many sources in each call, with
+            labels that the first call held.
+
+        Returns
+        -------
+        TransferClassifier
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If ``classes`` is missing in the first call or differs later; with lbfgs, with
+            ``strategy="finetune"`` or with ``standardize="per_domain"``.
+        """
+        self._check_partial_fit()
+        with self._all_or_nothing():
+            first = not hasattr(self, "_theta")
+            classes = self._classes_to_encode(classes, first)
+            target, sources = self._validate_fit(
+                X, y, X_source, y_source, None, reset=first, classes=classes
+            )
+            resume = getattr(self, "_resume", None) or {"rng": self._generator()}
+            parts = self._plan(
+                self.strategy, target, as_row_weights(sample_weight, target.X), sources
+            )
+            pretrained = self._read_source_model() if first else None
+            start = None if first else self._theta
+            problem = self._describe(parts, target.X, resume["rng"], pretrained, start, self.freeze)
+            self._train_chunk(problem, resume)
+            self._keep_maps(parts, len(sources), problem)
+        return self
+
+    # --- from arguments to the engine's description ----------------------------------------------
+
+    def _check_partial_fit(self):
+        super()._check_partial_fit()
+        if self.strategy == "finetune":
+            raise ValueError(
+                "partial_fit has one stage: for strategy='finetune' fit the source first and pass "
+                "it as source_model, with strategy='target_only'."
+            )
+        if self.standardize is not None:
+            raise ValueError(
+                "standardize='per_domain' needs all rows at once: scale the rows before "
+                "partial_fit, and set standardize=None."
+            )
+
+    def _validate_fit(self, X, y, X_source, y_source, X_unlabeled, *, reset, classes=None):
+        """The target and the sources, scaled; sets the attributes that describe them."""
+        self._resolve_plugins()
+        self.feature_map_ = resolve("feature_maps", self.feature_map, "feature_map")
+        self.map_penalty_ = resolve("penalties", self.map_penalty, "map_penalty")
+        X = self._validate_X(X, reset=reset)
+        labels = encode_labels(y, missing_label=self.missing_label, classes=classes, estimator=self)
+        if not labels.is_1d:
+            raise ValueError(
+                f"TransferClassifier learns one target task: y must be 1-D, but has "
+                f"{labels.codes.shape[1]} columns. MultiTaskClassifier takes several."
+            )
+        check_consistent_length(X, labels.codes)
+        target = Labelled(X, labels.codes[:, 0], labels.classes[0])
+        if not (target.codes >= 0).any() and self.strategy != "source_only":
+            raise ValueError("y has no label; strategy='source_only' does without.")
+        sources = validate_sources(
+            X_source,
+            y_source,
+            n_target_rows=X.shape[0],
+            target_names=getattr(self, "feature_names_in_", None),
+            same_columns=isinstance(self.feature_map_, Identity),
+            options={"dtype": X.dtype.type, "missing_label": self.missing_label},
+        )
+        if self.strategy == "source_only" and not sources:
+            raise ValueError("strategy='source_only' needs X_source and y_source.")
+        if X_unlabeled is not None:
+            X_unlabeled = self._validate_X(X_unlabeled)
+        return self._scale(target, sources, X_unlabeled)
+
+    def _scale(self, target, sources, X_unlabeled):
+        """Standardise each domain by itself, if that is asked for."""
+        self.target_scaler_, self.source_scalers_ = None, [None] * len(sources)
+        if self.standardize is None:
+            return target, sources
+        self.target_scaler_ = _fit_scaler(target.X)
+        if X_unlabeled is not None:
+            self.target_scaler_.partial_fit(X_unlabeled)
+        self.source_scalers_ = [_fit_scaler(source.X) for source in sources]
+        return target._replace(X=self.target_scaler_.transform(target.X)), [
+            source._replace(X=scaler.transform(source.X))
+            for source, scaler in zip(sources, self.source_scalers_)
+        ]
+
+    def _read_source_model(self):
+        return None if self.source_model is None else read_source_model(self.source_model)
+
+    def _plan(self, strategy, target, row_weight, sources):
+        """The parts of a stage: the target and the sources that weigh something.
+
+        The first one is what ``predict`` speaks for: the target, or, where it takes no part, the
+        first source. Sets ``classes_`` to the labels of its head.
+        """
+        share = True if self.strategy == "pooled" else self.share_head
+        heads = assign_heads(target.classes, [source.classes for source in sources], share)
+        weights = [
+            label_weights(data.codes, data.classes, row_weight, self.class_weight)
+            for data, row_weight in [(target, row_weight), *((s, 1.0) for s in sources)]
+        ]
+        totals = np.array([weight.sum() for weight in weights])
+        n_labels = [np.count_nonzero(weight) for weight in weights[1:]]
+        shares = source_shares(self.source_weighting, n_labels)
+        c = coefficients(strategy, self.lam, self.mu, shares, (totals[0], totals[1:]))
+        candidates = [
+            (None, target, heads.target, c.target, 0.0),
+            *zip(range(len(sources)), sources, heads.sources, c.sources, c.maps),
+        ]
+        parts = [
+            Part(source, data.X, codes, weight, head, coefficient, map_strength)
+            for (source, data, head, coefficient, map_strength), weight in zip(candidates, weights)
+            if coefficient > 0
+            for codes in [heads.codes_in_head(data.codes, data.classes, head)]
+        ]
+        if parts[0].source is not None and len({part.head for part in parts}) > 1:
+            raise ValueError(
+                "Without the target's labels, several sources must have the same labels, or "
+                "share_head=True."
+            )
+        self.classes_ = heads.classes[parts[0].head]
+        self._task_classes, self._is_1d = [self.classes_], True
+        self._head_classes = heads.classes
+        return parts
+
+    def _validation_rows_of(self, part, X_val, y_val, rng):
+        """Rows of the target to train on, and those to validate on; a source has none."""
+        if part.source is not None:
+            return np.arange(len(part.codes)), None
+        return self._validation_rows(part.X, part.codes[:, None], X_val, y_val, rng)
+
+    def _describe(self, parts, X, rng, pretrained, start=None, freeze=0):
+        """The problem of a stage: a domain and a task for each part."""
+        from skmtl.engine.problem import PenaltyTerm  # imports numba
+
+        self._check_freeze(freeze, pretrained is not None or start is not None)
+        n_inputs, dtype = X.shape[1], X.dtype
+        map_starts = [
+            np.zeros(0)
+            if part.source is None
+            else self.feature_map_.init(part.X.shape[1], n_inputs, rng)
+            for part in parts
+        ]
+        heads = list(dict.fromkeys(part.head for part in parts))
+        layout = Layout(
+            Architecture(
+                n_inputs=n_inputs,
+                hidden=self._widths("hidden_layer_sizes"),
+                activation=self.activation,
+                head_hidden=self._widths("head_layer_sizes"),
+                n_outputs=tuple(self._n_outputs(self._head_classes[head]) for head in heads),
+                task_heads=tuple(heads.index(part.head) for part in parts),
+                gate_mask=((True,),) * len(parts),
+                map_sizes=tuple(map_start.size for map_start in map_starts),
+            )
+        )
+        theta = layout.initial(rng, dtype)
+        theta[layout.map_offsets[0] :] = np.concatenate(map_starts)
+        if pretrained is not None:
+            same_labels = np.array_equal(pretrained.classes, self.classes_)
+            take_weights(layout, theta, pretrained, same_labels and self.share_head is not False)
+        if start is not None:
+            theta = self._checked_start(start, theta)
+
+        domains, tasks = [], []
+        penalties = [PenaltyTerm(self.penalty_, float(self.alpha), layout.blocks)]
+        for d, part in enumerate(parts):
+            has_map = map_starts[d].size > 0
+            domains.append(Domain(part.X, self.feature_map_ if has_map else None))
+            rows = np.flatnonzero(part.weight)
+            if len(self._head_classes[part.head]) == 1:
+                rows = rows[:0]  # nothing to learn
+            head = layout.architecture.task_heads[d]
+            tasks.append(
+                Task(
+                    domain=d,
+                    head=head,
+                    loss=self.loss_,
+                    rows=rows,
+                    y=part.codes[rows],
+                    weight=part.weight[rows],
+                    coefficient=part.coefficient,
+                )
+            )
+            if has_map:
+                blocks = self._map_blocks(layout, d, part.X.shape[1])
+                penalties.append(PenaltyTerm(self.map_penalty_, part.map_strength, blocks))
+        return self._problem(layout, theta, domains, tasks, penalties, rng, n_frozen_layers=freeze)
+
+    def _keep_maps(self, parts, n_sources, problem):
+        """Leave the parameters of the trained feature maps in ``map_params_``."""
+        self.map_params_ = [None] * n_sources
+        offsets = problem.layout.map_offsets
+        for d, part in enumerate(parts):
+            if part.source is not None:
+                self.map_params_[part.source] = problem.theta[offsets[d] : offsets[d + 1]].copy()
+
+    def _check_freeze(self, freeze, has_weights):
+        n_layers = len(self._widths("hidden_layer_sizes"))
+        if freeze > n_layers:
+            raise ValueError(
+                f"freeze={freeze}, but hidden_layer_sizes={self.hidden_layer_sizes!r} has "
+                f"{n_layers} layers."
+            )
+        if freeze and not has_weights:
+            raise ValueError(
+                f"freeze={freeze} keeps layers that came from a source: use strategy='finetune' "
+                "with X_source, or source_model."
+            )
+
+    def _map_blocks(self, layout, d, n_columns):
+        """The blocks of the map of domain d, as rows of ``Layout.blocks``."""
+        start = layout.map_offsets[d]
+        return np.array(
+            [
+                (start + offset, rows, columns, start + bias if bias >= 0 else -1, MAP_BLOCK)
+                for offset, rows, columns, bias in self.feature_map_.blocks(
+                    n_columns, layout.architecture.n_inputs
+                )
+            ],
+            np.int64,
+        ).reshape(-1, 5)
+
+    # --- predict ----------------------------------------------------------------------------------
+
+    def _inputs_of_validated(self, X):
+        return X if self.target_scaler_ is None else self.target_scaler_.transform(X)
+
+    def map_source(self, X_source, source=0):
+        """Take rows of a source to the target's space: g(x).
+
+        Parameters
+        ----------
+        X_source : {array-like, sparse matrix} of shape (n_rows, n_source_features)
+            Rows of the source.
+        source : int, default=0
+            Which source.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_features_in_)
+            The rows as the trunk reads them.
+
+        Raises
+        ------
+        ValueError
+            If no map was trained for that source.
+        """
+        check_is_fitted(self)
+        n_sources = len(self.map_params_)
+        if not -n_sources <= source < n_sources or self.map_params_[source] is None:
+            raise ValueError(
+                f"There is no map of source {source!r}: {n_sources} sources were given, and "
+                f"strategy={self.strategy!r} with lam={self.lam!r} trains the maps of "
+                f"{sum(p is not None for p in self.map_params_)} of them."
+            )
+        X = check_array(X_source, accept_sparse="csr", dtype=FLOATS, input_name="X_source")
+        if self.source_scalers_[source] is not None:
+            X = self.source_scalers_[source].transform(X)
+        return self.feature_map_.transform(self.map_params_[source], X, self.n_features_in_)
+
+
+def _fit_scaler(X):
+    return StandardScaler(with_mean=not issparse(X)).fit(X)

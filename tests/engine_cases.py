@@ -1,0 +1,163 @@
+"""Small problems of every kind, for the engine and for the oracle of ``naive``."""
+
+from dataclasses import dataclass, field
+
+import naive
+import numpy as np
+from scipy.sparse import csr_array
+
+from skmtl.engine.data import Domain, Task
+from skmtl.engine.layout import MAP_BLOCK, OUTPUT_BLOCK, TRUNK_BLOCK, Architecture, Layout
+from skmtl.engine.problem import PenaltyTerm, Problem, Training
+from skmtl.plugins.feature_maps import Linear
+from skmtl.plugins.losses import LogLoss
+from skmtl.plugins.optimizers import Adam
+from skmtl.plugins.penalties import L1, L2, ElasticNet, IdentityAnchor
+from skmtl.plugins.weightings import Uniform
+
+PENALTIES = {"l1": L1(), "l2": L2(), 0.3: ElasticNet(0.3), "identity": IdentityAnchor()}
+
+
+@dataclass
+class Case:
+    """What to build; the defaults are one task on one dense table.
+
+    ``kind`` is "one" (a task), "many" (three tasks of 3, 2 and 5 classes with missing labels) or
+    "transfer" (two sources with ``map`` and a target without, ``J = (L_s + lam L_t + mu R) /
+    (1 + lam)``). ``widths`` are the columns of the three domains; the last is the target's.
+    """
+
+    kind: str = "one"
+    sparse: bool = False
+    hidden: tuple = (5,)
+    activation: str = "tanh"
+    head_hidden: tuple = ()
+    share_head: bool = False
+    gate: str = "fixed"
+    gate_mask: tuple = None
+    map: object = None
+    widths: tuple = (4, 4, 4)
+    penalty: object = "l2"
+    alpha: float = 0.1
+    map_penalty: object = "identity"
+    lam: float = 1.0
+    mu: float = 1.0
+    n_frozen_layers: int = 0
+    n_rows: tuple = (13, 11, 9)
+    batch_size: int = 100
+    dropout: float = 0.0
+    optimizer: object = field(default_factory=Adam)
+    dtype: str = "float64"
+    seed: int = 0
+
+    def build(self):
+        """The engine's problem and the oracle's model of it."""
+        rng = np.random.default_rng(self.seed)
+        domains, tasks, n_outputs = getattr(self, f"_{self.kind}")(rng)
+        width = self.widths[-1] if self.kind == "transfer" else self.widths[0]
+        maps = [d.map for d in domains]
+        n_in = [d.X.shape[1] for d in domains]
+        architecture = Architecture(
+            n_inputs=width,
+            hidden=self.hidden,
+            activation=self.activation,
+            head_hidden=self.head_hidden,
+            n_outputs=n_outputs,
+            task_heads=tuple(task.head for task in tasks),
+            gate_mask=self.gate_mask or ((True,),) * len(tasks),
+            gate=self.gate,
+            map_sizes=tuple(m.n_params(n, width) if m else 0 for m, n in zip(maps, n_in)),
+        )
+        layout = Layout(architecture)
+        theta = layout.initial(rng, self.dtype)
+        for gate in naive.Cut(theta, architecture).gates:
+            for parameters in gate:
+                if parameters is not None:
+                    parameters[...] = rng.standard_normal(parameters.shape)
+        penalties, named = [], []
+        if self.penalty is not None:
+            roles = layout.blocks[:, 4]
+            for part, chosen in (("trunk", roles == TRUNK_BLOCK), ("heads", roles != TRUNK_BLOCK)):
+                named.append((self.penalty, self.alpha, part))
+                penalties.append((self.penalty, self.alpha, layout.blocks[chosen]))
+        for d, m in enumerate(maps):
+            if m is None or not m.n_params(n_in[d], width):
+                continue
+            start, end = layout.map_offsets[d : d + 2]
+            near = m.init(n_in[d], width, rng)
+            theta[start:end] = near + 0.3 * rng.standard_normal(near.size)
+            strength = self.mu / (1 + self.lam)
+            named.append((self.map_penalty, strength, d))
+            penalties.append((self.map_penalty, strength, map_blocks(m, n_in[d], width, start)))
+        training = Training(
+            optimizer=self.optimizer,
+            weighting=Uniform(),
+            rng=np.random.default_rng(self.seed),
+            batch_size=self.batch_size,
+            dropout=self.dropout,
+            n_frozen_layers=self.n_frozen_layers,
+        )
+        terms = [PenaltyTerm(PENALTIES[name], s, blocks) for name, s, blocks in penalties]
+        problem = Problem(layout, theta, domains, tasks, terms, training)
+        model = naive.Model(architecture, domains, tasks, named, self.n_frozen_layers)
+        return problem, model
+
+    def _one(self, rng):
+        X = self._rows(rng, self.n_rows[0], self.widths[0])
+        return [Domain(X, self.map)], [self._task(rng, 0, 0, X, 3, np.arange(X.shape[0]))], (3,)
+
+    def _many(self, rng):
+        n = self.n_rows[0]
+        X = self._rows(rng, n, self.widths[0])
+        # The last row carries no label, the second to last only the rare task's.
+        rows = np.arange(0, n - 2, 2), np.array([1, n // 2, n - 2]), np.arange(1, n - 2)
+        tasks = [
+            self._task(rng, 0, 0 if self.share_head else t, X, c, r, 1 + t)
+            for t, (c, r) in enumerate(zip((5, 5, 5) if self.share_head else (3, 2, 5), rows))
+        ]
+        return [Domain(X, self.map)], tasks, (5,) if self.share_head else (3, 1, 5)
+
+    def _transfer(self, rng):
+        scale = 1 / (1 + self.lam)
+        weights = 0.7 * scale, 0.3 * scale, self.lam * scale
+        domains, tasks = [], []
+        for d, n in enumerate(self.n_rows):
+            X = self._rows(rng, n, self.widths[d])
+            domains.append(Domain(X, self.map if d < 2 else None))
+            labelled = np.arange(n) if d < 2 else np.arange(1, n)
+            n_classes = (3, 2, 4)[d] if not self.share_head else 4
+            head = 0 if self.share_head else d
+            tasks.append(self._task(rng, d, head, X, n_classes, labelled, weights[d]))
+        return domains, tasks, (4,) if self.share_head else (3, 1, 4)
+
+    def _rows(self, rng, n, width):
+        X = rng.standard_normal((n, width))
+        if not self.sparse:
+            return X.astype(self.dtype)
+        X[rng.random(X.shape) < 0.5] = 0
+        X[n // 2] = 0  # an empty row
+        return csr_array(X.astype(self.dtype))
+
+    def _task(self, rng, d, head, X, n_classes, rows, coefficient=1.0):
+        y = rng.integers(n_classes, size=rows.size)
+        return Task(d, head, LogLoss(), rows, y, rng.uniform(0.2, 3, rows.size), coefficient)
+
+
+def map_blocks(feature_map, n_in, n_out, start):
+    """Rows of a layout table for the weight matrices of a feature map at an offset of theta."""
+    return np.array(
+        [
+            (start + w, rows, cols, start + b if b >= 0 else -1, MAP_BLOCK)
+            for w, rows, cols, b in feature_map.blocks(n_in, n_out)
+        ],
+        np.int64,
+    )
+
+
+def one_hot(n_tasks):
+    """Gate mask that gives every task its own expert."""
+    return tuple(tuple(e == t for e in range(n_tasks)) for t in range(n_tasks))
+
+
+#: Three experts; the first task may not read the last of them.
+MIXED = ((True, True, False), (True, True, True), (False, True, True))
