@@ -52,6 +52,7 @@ __all__ = [
     "Options",
     "StrOptions",
     "begin_fit",
+    "callback_state",
     "check_sample_weight",
     "fit_context",
     "get_feature_names",
@@ -101,6 +102,12 @@ def begin_fit(estimator, n_subtasks, *, X=None, y=None, sample_weight=None):
     context = estimator._init_callback_context(max_subtasks=n_subtasks)
     metadata = None if sample_weight is None else {"sample_weight": sample_weight}
     return FitTask(estimator, context, {"X": X, "y": y, "metadata": metadata}, fitted_at_end={})
+
+
+def callback_state(estimator):
+    """Attributes that scikit-learn needs to tear an estimator's callbacks down after a fit."""
+    names = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
+    return {name: vars(estimator)[name] for name in names if name in vars(estimator)}
 
 
 class FitTask:

@@ -7,12 +7,17 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_consistent_length
 
-from skmtl._compat import CallbackMixin, HasMethods, Interval, StrOptions, check_sample_weight
+from skmtl._compat import (
+    CallbackMixin,
+    HasMethods,
+    Interval,
+    StrOptions,
+    callback_state,
+)
 from skmtl.engine.layers import ACTIVATIONS
-from skmtl.fitting import DIVERGED, History, Schedule, run_epochs, run_lbfgs
+from skmtl.fitting import History, Schedule, divergence_message, run_epochs, run_lbfgs
 from skmtl.metrics import mean_task_accuracy
 from skmtl.plugins.registry import resolve
 from skmtl.prediction import NetworkPredictor
@@ -82,15 +87,14 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
                         f"{name}={value!r} needs minibatches: use solver='adam', 'adamw' or "
                         "'sgd', not 'lbfgs'."
                     )
-        self.optimizer_ = resolve(
-            "optimizers", "sgd" if self._uses_lbfgs else self.solver, "solver"
-        )
+        solver = "sgd" if self._uses_lbfgs else self.solver  # lbfgs takes no steps
+        self.optimizer_ = resolve("optimizers", solver, "solver", also=("lbfgs",))
 
     @property
     def _uses_lbfgs(self):
         return isinstance(self.solver, str) and self.solver == "lbfgs"
 
-    def _validation_rows(self, X, codes, X_val, y_val, rng):
+    def _validation_rows(self, X, codes, weight, X_val, y_val, rng):
         """Rows to train on, and (X, codes) to validate on or None."""
         everything = np.arange(codes.shape[0])
         if (X_val is None) != (y_val is None):
@@ -100,6 +104,7 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
         if not self.early_stopping:
             return everything, None
         if X_val is None:
+            codes = np.where(weight > 0, codes, -1)
             train, held_out = self._split_off_validation(codes, rng)
             return train, (X[held_out], codes[held_out])
         labels = encode_labels(
@@ -107,24 +112,31 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
         )
         Z = self._inputs_of_validated(self._validate_X(X_val))
         check_consistent_length(X_val, labels.codes)
+        if labels.codes.max() < 0:
+            raise ValueError("y_val has no label: there is nothing to validate on.")
         return everything, (Z, labels.codes)
 
     def _split_off_validation(self, codes, rng):
-        """Rows to train on and rows to validate on, stratified where there is one task."""
-        rows, one_task = np.arange(codes.shape[0]), codes.shape[1] == 1
+        """Labelled rows to train on and to validate on, stratified where there is one task."""
+        rows, one_task = np.flatnonzero((codes >= 0).any(axis=1)), codes.shape[1] == 1
         try:
-            return train_test_split(
+            train, held_out = train_test_split(
                 rows,
                 test_size=self.validation_fraction,
                 random_state=int(rng.integers(np.iinfo(np.int32).max)),
-                stratify=codes[:, 0] if one_task else None,
+                stratify=codes[rows, 0] if one_task else None,
             )
+            observed = (codes >= 0).any(axis=0)
+            lost = np.flatnonzero(observed & (codes[train] < 0).all(axis=0))
+            if lost.size:
+                raise ValueError(f"no label of task {lost[0]} is left")
         except ValueError as error:
             raise ValueError(
                 f"early_stopping=True cannot set aside validation_fraction="
                 f"{self.validation_fraction} of {len(rows)} rows ({error}). Pass X_val and y_val, "
                 "or set early_stopping=False."
             ) from error
+        return train, held_out
 
     def _scorer_of(self, problem, Z, codes):
         """Function that scores the problem's theta, as it then is, on validation rows."""
@@ -147,8 +159,9 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
         try:
             yield
         except BaseException:
+            to_tear_down = callback_state(self)
             self.__dict__.clear()
-            self.__dict__.update(before)
+            self.__dict__.update({**before, **to_tear_down})
             raise
 
     def _generator(self):
@@ -183,12 +196,16 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
             verbose=bool(self.verbose),
         )
 
+    def _fitted_as_of(self, problem):
+        """The attributes of an estimator fitted with the problem's theta, for callbacks."""
+        stored = {**self.__dict__, **_stored(problem.layout, problem.theta.copy())}
+        return {name: value for name, value in stored.items() if _is_fitted_name(name)}
+
     def _run(self, problem, watch, validate=None):
         """Train; gives the history."""
 
         def snapshot():
-            stored = {**self.__dict__, **_stored(problem.layout, problem.theta.copy())}
-            return {name: value for name, value in stored.items() if _is_fitted_name(name)}
+            return self._fitted_as_of(problem)
 
         if not any(task.rows.size for task in problem.tasks):
             return History()
@@ -196,54 +213,55 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
             return run_lbfgs(problem, self._schedule(), watch, snapshot)
         return run_epochs(problem, self._schedule(), watch, snapshot, validate)
 
-    def _check_partial_fit(self):
+    def _obstacle_to_partial_fit(self):
+        """Why there is no ``partial_fit`` with these parameters; None if there is."""
         if self._uses_lbfgs:
-            raise ValueError("partial_fit needs a stochastic solver, not solver='lbfgs'.")
+            return "partial_fit needs a stochastic solver, not solver='lbfgs'."
 
-    def _classes_to_encode(self, classes, first):
-        """The classes for ``partial_fit``: those of its first call, which it must give."""
-        if first:
-            if classes is None:
-                raise ValueError("classes must be passed on the first call to partial_fit.")
-            return classes
-        known = self._task_classes
-        given = known if classes is None else [classes] if self._is_1d else classes
-        if len(given) != len(known) or not all(map(np.array_equal, map(np.unique, given), known)):
-            raise ValueError(
-                f"classes={classes!r} differs from those of the first call to partial_fit: "
-                f"{self.classes_!r}."
-            )
-        return known
+    def _check_first_classes(self, classes):
+        if classes is None and not hasattr(self, "_theta"):
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+
+    def _where_to_resume(self):
+        """The generator, and after the first ``partial_fit`` the optimizer's state and steps."""
+        if not hasattr(self, "_resume"):
+            return {"rng": self._generator()}
+        rng = np.random.default_rng(0)
+        rng.bit_generator.state = self._resume["rng"]
+        return {**self._resume, "rng": rng}
 
     def _train_chunk(self, problem, resume):
         """Train one epoch from where the last call left the optimizer, and store the result."""
         history = History(
             list(getattr(self, "loss_curve_", [])), list(getattr(self, "task_loss_curves_", []))
         )
-        if "state" in resume:
+        if "state" in resume and resume["state"].shape == problem.state.shape:
             problem.state[...], problem.n_steps = resume["state"], resume["n_steps"]
         if any(task.rows.size for task in problem.tasks):
             before = problem.theta.copy()
             loss, task_losses, finished = problem.epoch(self.learning_rate_init)
             if not finished:
                 problem.theta[:] = before
-                epoch, lr = history.n_iter + 1, self.learning_rate_init
-                raise ValueError(DIVERGED.format(epoch=epoch, lr=lr) + ".")
+                raise ValueError(divergence_message(history.n_iter + 1, self.learning_rate_init))
             history.losses.append(float(loss))
             history.task_losses.append(task_losses)
         self._store(problem.layout, problem.theta, history)
-        steps = {"state": problem.state, "n_steps": problem.n_steps}
-        self._resume = {"rng": resume["rng"], **steps}
+        self._resume = {
+            "rng": resume["rng"].bit_generator.state,
+            "state": problem.state,
+            "n_steps": problem.n_steps,
+        }
 
-    @staticmethod
-    def _checked_start(start, theta):
-        """The weights to go on from, if they fit the network."""
-        if start.shape != theta.shape:
+    def _first_theta(self, layout, rng, dtype, resume):
+        """Random weights, or those of the last fit, if they are of the same network."""
+        if not resume:
+            return layout.initial(rng, dtype)
+        if vars(layout.architecture) != self._architecture:
             raise ValueError(
                 "warm_start=True and partial_fit need the layers, tasks and columns of the last "
                 "fit; set warm_start=False to begin anew."
             )
-        return start.astype(theta.dtype)
+        return self._theta.astype(dtype)
 
     def _n_outputs(self, classes):
         """Outputs of a head; a constant needs none, but has one."""
@@ -251,6 +269,7 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
 
     def _store(self, layout, theta, history):
         """Leave the fitted network and the curves of its training."""
+        self.__dict__.pop("_resume", None)
         self.__dict__.update(_stored(layout, theta))
         self.n_iter_ = max(history.n_iter, 1)
         self.loss_curve_ = history.losses
@@ -290,34 +309,34 @@ def _is_fitted_name(name):
     return name.endswith("_") or name in ("_architecture", "_theta")
 
 
-def label_weights(codes, classes, row_weight, class_weight):
-    """Weight of each label of a task: of its row times of its class, 0 where it is missing.
+def has_partial_fit(estimator):
+    """For ``available_if``: hides ``partial_fit`` where it cannot work, and says why."""
+    obstacle = estimator._obstacle_to_partial_fit()
+    if obstacle is not None:
+        raise AttributeError(obstacle)
+    return True
+
+
+def known_classes(classes, known):
+    """The classes of the first call to ``partial_fit``, which a later one must not contradict.
 
     Parameters
     ----------
-    codes : ndarray of shape (n_samples,)
-        Class codes, -1 where missing.
-    classes : ndarray
-    row_weight : ndarray of shape (n_samples,)
-    class_weight : dict, "balanced" or None
+    classes : array-like, list of array-like, or None
+        As given to the later call.
+    known : list of ndarray
+        Those of each task.
 
     Returns
     -------
-    ndarray of shape (n_samples,)
+    list of ndarray
     """
-    weight = np.where(codes >= 0, row_weight, 0.0)
-    if class_weight is None:
-        return weight
-    if class_weight == "balanced":
-        present = np.unique(codes[codes >= 0])
-        by_class = np.ones(len(classes))
-        observed = codes[codes >= 0]
-        by_class[present] = compute_class_weight("balanced", classes=present, y=observed)
-    else:
-        by_class = np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
-    return weight * by_class[codes]
-
-
-def as_row_weights(sample_weight, X):
-    """One weight per row, float64."""
-    return check_sample_weight(sample_weight, X, dtype=np.float64)
+    if classes is not None:
+        given = [classes] if len(known) == 1 and np.ndim(next(iter(classes))) == 0 else classes
+        same = len(given) == len(known)
+        if not same or not all(map(np.array_equal, map(np.unique, given), known)):
+            raise ValueError(
+                f"classes={classes!r} differs from those of the first call to partial_fit: "
+                f"{known!r}."
+            )
+    return known

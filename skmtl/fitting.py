@@ -7,19 +7,19 @@ import numpy as np
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
-DIVERGED = (
-    "The objective stopped being finite in epoch {epoch} (learning_rate_init={lr}). Scale the "
-    "columns of X (StandardScaler), lower learning_rate_init, or raise the penalty"
-)
+
+class _Diverged(ArithmeticError):
+    """The objective is not finite."""
 
 
 @dataclass
 class Schedule:
-    """When to stop, and the learning rate of each epoch, as in scikit-learn's MLP.
+    """When to stop, and the learning rate of each epoch, like scikit-learn's MLP.
 
-    "invscaling" divides the first rate by the square root of the epoch's number, "adaptive" by
-    five whenever the loss has not improved for ``n_iter_no_change`` epochs, "cosine" follows half
-    a wave down to zero at ``max_iter``.
+    "invscaling" divides the first rate by the square root of the epoch's number (scikit-learn: of
+    the number of rows read so far, so that it all but stops after one epoch), "adaptive" by five
+    whenever the loss has not improved for ``n_iter_no_change`` epochs, "cosine" follows half a wave
+    down to zero at ``max_iter``.
     """
 
     kind: str
@@ -51,11 +51,14 @@ class History:
         The objective, by epoch.
     task_losses : list of ndarray of shape (n_tasks,)
     validation_scores : list of float
+    interrupted : bool
+        Whether the user ended it.
     """
 
     losses: list = field(default_factory=list)
     task_losses: list = field(default_factory=list)
     validation_scores: list = field(default_factory=list)
+    interrupted: bool = False
 
     @property
     def n_iter(self):
@@ -131,7 +134,7 @@ def run_epochs(problem, schedule, watch, snapshot, validate=None):
                 f"Training interrupted by user in epoch {epoch + 1}: the weights so far are kept.",
                 stacklevel=2,
             )
-            converged = True
+            history.interrupted = converged = True
             break
         if watch.epoch_end(snapshot):
             converged = True
@@ -175,7 +178,7 @@ def run_lbfgs(problem, schedule, watch, snapshot):
     Raises
     ------
     ValueError
-        If the objective is not finite.
+        If the objective is not finite at the start.
     """
     history, free = History(), slice(problem.n_frozen, None)
     theta = problem.theta.copy()
@@ -185,7 +188,7 @@ def run_lbfgs(problem, schedule, watch, snapshot):
         theta[free] = x
         value, grad, losses = problem.objective(theta)
         if not np.isfinite(value):
-            raise ValueError(DIVERGED.format(epoch=history.n_iter + 1, lr="not used") + ".")
+            raise _Diverged
         latest.update(value=value, losses=losses)
         return value, grad[free].astype(np.float64)
 
@@ -209,6 +212,10 @@ def run_lbfgs(problem, schedule, watch, snapshot):
         )
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user: the weights so far are kept.", stacklevel=2)
+        history.interrupted = True
+        return history
+    except _Diverged:
+        _tell_divergence(history.n_iter + 1)
         return history
     problem.theta[free] = result.x
     if result.status == 1:
@@ -221,12 +228,20 @@ def run_lbfgs(problem, schedule, watch, snapshot):
     return history
 
 
-def _tell_divergence(epoch, lr):
-    message = DIVERGED.format(epoch=epoch, lr=lr)
+def divergence_message(epoch, lr=None):
+    """What to say, and to do, when the objective is not finite; lr is that of ``fit``, if any."""
+    where, what = f"epoch {epoch}", "scale the columns of X (StandardScaler)"
+    if lr is not None:
+        where, what = f"{where} (learning_rate_init={lr})", f"{what}, lower learning_rate_init"
+    return f"The objective stopped being finite in {where}: {what}, or raise the penalty."
+
+
+def _tell_divergence(epoch, lr=None):
+    message = divergence_message(epoch, lr)
     if epoch == 1:
-        raise ValueError(message + ".")
+        raise ValueError(message) from None
     warnings.warn(
-        f"{message}. The weights of epoch {epoch - 1} are kept.", ConvergenceWarning, stacklevel=3
+        f"{message} The weights of epoch {epoch - 1} are kept.", ConvergenceWarning, stacklevel=3
     )
 
 

@@ -192,20 +192,9 @@ class _TaskScorer(BaseEstimator):
 
     def __call__(self, estimator, X, y, sample_weight=None):
         """Score of all tasks together."""
-        scores, weights, names = self.task_scores(estimator, X, y, sample_weight)
-        average = self.average
-        if average not in ("macro", "weighted", "worst"):
-            known = list(range(len(scores)))
-            if isinstance(average, str):
-                names = getattr(estimator, "task_names_", None) if names is None else names
-                known = [] if names is None else list(names)
-            if average not in known:
-                raise ValueError(
-                    f"average={average!r} is no task of the {len(scores)}, which are {known}"
-                )
-            t = known.index(average)
-            scores, weights, average = scores[[t]], weights[[t]], "macro"
-        return _average(scores, weights, average)
+        one = None if self.average in ("macro", "weighted", "worst") else self.average
+        scores, weights = self.task_scores(estimator, X, y, sample_weight, only=one)
+        return _average(scores, weights, self.average if one is None else "macro")
 
     score = __call__
 
@@ -232,8 +221,8 @@ class _TaskScorer(BaseEstimator):
             kwargs = {**scorer._kwargs, **kwargs}
         return func, [methods] if isinstance(methods, str) else list(methods), sign, kwargs
 
-    def task_scores(self, estimator, X, y, sample_weight=None):
-        """Score and weight (or number of labels) per task, and the names of the columns of `y`."""
+    def task_scores(self, estimator, X, y, sample_weight=None, only=None):
+        """Score and weight (or number of labels) per task; `only` names the one to be scored."""
         codes, label_sets, names, is_1d = encode_labels(y, missing_label=self.missing_label)
         func, methods, sign, kwargs = self._metric()
         method = next((method for method in methods if hasattr(estimator, method)), None)
@@ -242,6 +231,9 @@ class _TaskScorer(BaseEstimator):
                 f"{type(estimator).__name__} has none of the methods {methods} that {self!r} needs"
             )
         n_tasks = len(label_sets)
+        tasks = range(n_tasks)
+        if only is not None:
+            tasks = [_index_of(only, names, n_tasks, estimator)]
         known = [None] * n_tasks
         if method != "predict":
             known = [estimator.classes_] if is_1d else estimator.classes_
@@ -254,7 +246,8 @@ class _TaskScorer(BaseEstimator):
         weight = check_sample_weight(sample_weight, codes)
         scores = np.full(n_tasks, np.nan)
         weights = weight @ (codes >= 0)
-        for t, (labels, classes, response) in enumerate(zip(label_sets, known, responses)):
+        for t in tasks:
+            labels, classes, response = label_sets[t], known[t], responses[t]
             if weights[t] == 0 or response is None:
                 continue
             rows, arguments = np.flatnonzero(codes[:, t] >= 0), kwargs
@@ -268,7 +261,18 @@ class _TaskScorer(BaseEstimator):
             if sample_weight is not None:
                 arguments = {**arguments, "sample_weight": weight[rows]}
             scores[t] = sign * func(y_true, y_pred, **arguments)
-        return scores, weights, names
+        return scores, weights
+
+
+def _index_of(task, names, n_tasks, estimator):
+    """Index of a task given by index, or by a name in `names` or else the estimator's."""
+    known = list(range(n_tasks))
+    if isinstance(task, str):
+        names = getattr(estimator, "task_names_", None) if names is None else names
+        known = [] if names is None else list(names)
+    if task not in known:
+        raise ValueError(f"average={task!r} is no task of the {n_tasks}, which are {known}")
+    return known.index(task)
 
 
 def _responses(estimator, method, X, n_tasks):

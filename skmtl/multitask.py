@@ -4,14 +4,16 @@ import warnings
 from numbers import Real
 
 import numpy as np
-from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skmtl._compat import Interval, StrOptions, begin_fit, fit_context
-from skmtl.base import NetworkClassifier, as_row_weights, label_weights
+from skmtl.base import NetworkClassifier, has_partial_fit, known_classes
 from skmtl.engine.data import Domain, Task
 from skmtl.engine.layout import Architecture, Layout
-from skmtl.tasks import encode_labels, spread_tasks
+from skmtl.tasks import encode_labels, spread_tasks, union_of_labels
 from skmtl.view import TaskView
+from skmtl.weights import check_label_weight, class_weight_by_task, label_weights, row_weights
 
 
 class MultiTaskClassifier(NetworkClassifier):
@@ -122,7 +124,7 @@ class MultiTaskClassifier(NetworkClassifier):
     >>> X, digit = load_digits(return_X_y=True)
     >>> y = np.column_stack([digit, digit % 2]).astype(float)
     >>> y[::3, 1] = np.nan
-    >>> clf = MultiTaskClassifier(max_iter=20, solver="lbfgs", lam=1e-3, random_state=0)
+    >>> clf = MultiTaskClassifier(early_stopping=True, random_state=0)
     >>> clf = clf.fit(X / 16, y)
     >>> clf.predict(X[:2] / 16).shape
     (2, 2)
@@ -232,14 +234,12 @@ class MultiTaskClassifier(NetworkClassifier):
                 sample_weight,
                 label_weight,
                 task=task,
-                classes=self._task_classes if warm else None,
+                classes=self._label_classes if warm else None,
                 reset=not warm,
             )
             rng = self._generator()
-            rows, validate_on = self._validation_rows(X, codes, X_val, y_val, rng)
-            problem = self._describe(
-                X, codes, weight, rows, rng, start=self._theta if warm else None
-            )
+            rows, validate_on = self._validation_rows(X, codes, weight, X_val, y_val, rng)
+            problem = self._describe(X, codes, weight, rows, rng, resume=warm)
             watch = begin_fit(self, self.max_iter, X=X, y=y, sample_weight=sample_weight)
             validate = validate_on and self._scorer_of(problem, *validate_on)
             history = self._run(problem, watch, validate)
@@ -247,6 +247,7 @@ class MultiTaskClassifier(NetworkClassifier):
             watch.end()
         return self
 
+    @available_if(has_partial_fit)
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None, *, label_weight=None):
         """Train one epoch on some rows, going on from the last call.
@@ -272,9 +273,11 @@ class MultiTaskClassifier(NetworkClassifier):
         Raises
         ------
         ValueError
-            If ``classes`` is missing in the first call or differs later, or with lbfgs.
+            If ``classes`` is missing in the first call or differs later.
+        AttributeError
+            With lbfgs.
         """
-        self._check_partial_fit()
+        self._check_first_classes(classes)
         with self._all_or_nothing():
             first = not hasattr(self, "_theta")
             X, codes, weight = self._validate_fit(
@@ -282,12 +285,12 @@ class MultiTaskClassifier(NetworkClassifier):
                 y,
                 sample_weight,
                 label_weight,
-                classes=self._classes_to_encode(classes, first),
+                classes=classes if first else known_classes(classes, self._label_classes),
                 reset=first,
             )
-            resume = getattr(self, "_resume", None) or {"rng": self._generator()}
-            start = None if first else self._theta
-            problem = self._describe(X, codes, weight, np.arange(len(codes)), resume["rng"], start)
+            resume = self._where_to_resume()
+            rows = np.arange(len(codes))
+            problem = self._describe(X, codes, weight, rows, resume["rng"], resume=not first)
             self._train_chunk(problem, resume)
         return self
 
@@ -297,61 +300,35 @@ class MultiTaskClassifier(NetworkClassifier):
         """X, class codes (n, T) and label weights (n, T); sets the attributes that describe y."""
         self._resolve_plugins()
         X = self._validate_X(X, reset=reset)
-        ids = None
+        ids, options = None, {"missing_label": self.missing_label, "estimator": self}
         if task is not None:
+            dtype = encode_labels(y, **options).classes[0].dtype  # that of y spread out has holes
             y, ids = spread_tasks(y, task)
-        labels = encode_labels(y, missing_label=self.missing_label, classes=classes, estimator=self)
+            y = y if len(ids) > 1 else y[:, 0]
+        labels = encode_labels(y, classes=classes, **options)
+        if task is not None:
+            labels = labels._replace(classes=[known.astype(dtype) for known in labels.classes])
         codes = labels.codes
         check_consistent_length(X, codes)
         self._is_1d = labels.is_1d
         self.n_tasks_ = codes.shape[1]
         self.task_names_ = labels.names if ids is None else np.asarray(ids)
-        self._task_classes = labels.classes
+        self._label_classes = self._task_classes = labels.classes
         if self.sharing == "pooled":
             codes = self._pool(codes)
         self.classes_ = self._task_classes[0] if self._is_1d else self._task_classes
-        sample_weight = as_row_weights(sample_weight, X)
-        weight = np.column_stack(
-            [
-                label_weights(codes[:, t], classes_t, sample_weight, self._class_weight_of(t))
-                for t, classes_t in enumerate(self._task_classes)
-            ]
-        )
+        weight = np.tile(row_weights(sample_weight, X)[:, np.newaxis], self.n_tasks_)
         if label_weight is not None:
-            weight *= self._validate_label_weight(label_weight, codes)
+            weight *= check_label_weight(label_weight, codes.shape)
+        wanted = class_weight_by_task(self.class_weight, self._task_classes, self.task_names_)
+        for t, classes_t in enumerate(self._task_classes):
+            weight[:, t] = label_weights(codes[:, t], classes_t, weight[:, t], wanted[t])
         if classes is None:
             self._check_every_task_has_labels(weight)
         return X, codes, weight
 
     def _name(self, t):
         return None if self.task_names_ is None else self.task_names_[t]
-
-    def _class_weight_of(self, t):
-        """The entry of ``class_weight`` for a task."""
-        wanted = self.class_weight
-        if isinstance(wanted, list):
-            if len(wanted) != self.n_tasks_:
-                raise ValueError(
-                    f"class_weight has {len(wanted)} entries, but y has {self.n_tasks_} columns: "
-                    "give each one entry (a dict, 'balanced' or None)."
-                )
-            return wanted[t]
-        by_name = isinstance(wanted, dict) and self.task_names_ is not None
-        if by_name and set(wanted) <= set(self.task_names_):
-            return wanted.get(self._name(t))
-        return wanted
-
-    def _validate_label_weight(self, label_weight, codes):
-        label_weight = check_array(
-            label_weight, dtype=np.float64, input_name="label_weight", ensure_2d=codes.shape[1] > 1
-        ).reshape(-1, codes.shape[1] if np.size(label_weight) == codes.size else 1)
-        if label_weight.shape != codes.shape:
-            raise ValueError(
-                f"label_weight has shape {label_weight.shape}; it needs that of y, {codes.shape}."
-            )
-        if (label_weight < 0).any():
-            raise ValueError("label_weight must not be negative; 0 leaves a label out.")
-        return label_weight
 
     def _check_every_task_has_labels(self, weight):
         described = [
@@ -368,13 +345,13 @@ class MultiTaskClassifier(NetworkClassifier):
         if constant and not self._is_1d:
             names = ", ".join(str(t if self._name(t) is None else self._name(t)) for t in constant)
             warnings.warn(
-                f"Only one class in task {names}: it is predicted for every row.", stacklevel=4
+                f"Only one class in task {names}: it is predicted for every row.", stacklevel=5
             )
 
     def _pool(self, codes):
         """Give all tasks the union of their classes; returns the codes in it."""
         try:
-            union = np.unique(np.concatenate(self._task_classes))
+            union = union_of_labels(self._task_classes)
             pooled = codes.copy()
             for t, classes in enumerate(self._task_classes):
                 seen = codes[:, t] >= 0
@@ -386,7 +363,7 @@ class MultiTaskClassifier(NetworkClassifier):
         self._task_classes = [union] * codes.shape[1]
         return pooled
 
-    def _describe(self, X, codes, weight, rows, rng, start=None):
+    def _describe(self, X, codes, weight, rows, rng, *, resume):
         """The problem: one domain, a task per column, the penalty on all weights."""
         from skmtl.engine.problem import PenaltyTerm  # imports numba
 
@@ -408,9 +385,7 @@ class MultiTaskClassifier(NetworkClassifier):
             ),
         )
         layout = Layout(architecture)
-        theta = layout.initial(rng, X.dtype)
-        if start is not None:
-            theta = self._checked_start(start, theta)
+        theta = self._first_theta(layout, rng, X.dtype, resume)
         tasks = []
         for t in range(n_tasks):
             trained = rows[weight[rows, t] > 0]

@@ -93,7 +93,17 @@ class Labelled(NamedTuple):
     classes: np.ndarray
 
 
-def validate_sources(X_source, y_source, *, n_target_rows, target_names, same_columns, options):
+def validate_sources(
+    X_source,
+    y_source,
+    *,
+    n_target_rows,
+    target_names,
+    same_columns,
+    dtype,
+    missing_label,
+    classes=None,
+):
     """Check the source arguments of ``fit``.
 
     Parameters
@@ -106,8 +116,11 @@ def validate_sources(X_source, y_source, *, n_target_rows, target_names, same_co
         Names of the columns of X.
     same_columns : bool
         Whether the sources must have the target's columns.
-    options : dict
-        ``dtype`` for X, ``missing_label`` for y.
+    dtype : dtype
+        Of the target, and so of the fit.
+    missing_label : scalar
+    classes : list of ndarray, default=None
+        The labels of each source, if they are known from before.
 
     Returns
     -------
@@ -122,13 +135,17 @@ def validate_sources(X_source, y_source, *, n_target_rows, target_names, same_co
             warnings.warn(
                 f"X_source has as many rows as X ({n_target_rows}). In cross-validation "
                 "scikit-learn would slice it like X: pass **as_source(X_source, y_source).",
-                stacklevel=4,
+                stacklevel=5,  # whoever called fit
             )
         X_source, y_source = (X_source,), (y_source,)
     if not isinstance(y_source, tuple) or len(X_source) != len(y_source):
         raise ValueError(
             f"X_source is a tuple of {len(X_source)} data sets: y_source must be a tuple of as "
             "many label arrays. as_source(X_1, y_1, X_2, y_2) makes both."
+        )
+    if classes is not None and len(classes) != len(X_source):
+        raise ValueError(
+            f"{len(X_source)} sources were given, but {len(classes)} in the fit to go on from."
         )
     sources = []
     for s, (X, y) in enumerate(zip(X_source, y_source)):
@@ -139,10 +156,9 @@ def validate_sources(X_source, y_source, *, n_target_rows, target_names, same_co
                 f"Source {s} must have the columns of X, in their order, with "
                 "feature_map='identity'. Reorder them, or use feature_map='linear'."
             )
-        X = check_array(
-            X, accept_sparse="csr", dtype=options["dtype"], order="C", input_name=f"X_source[{s}]"
-        )
-        labels = encode_labels(y, missing_label=options["missing_label"])
+        X = check_array(X, accept_sparse="csr", dtype=dtype, order="C", input_name=f"X_source[{s}]")
+        known = None if classes is None else [classes[s]]
+        labels = encode_labels(y, missing_label=missing_label, classes=known)
         if not labels.is_1d:
             raise ValueError(
                 f"y_source[{s}] must be 1-D: a source is one task. Got {labels.codes.shape[1]} "
@@ -186,8 +202,12 @@ def read_source_model(model):
     """
     if isinstance(model, FrozenEstimator):
         model = model.estimator
+    message = (
+        "The 'source_model' parameter, this %(name)s, is not fitted. clone and cross-validation "
+        "leave it fitted only in a sklearn.frozen.FrozenEstimator."
+    )
     if isinstance(model, MLPClassifier):
-        check_is_fitted(model)
+        check_is_fitted(model, msg=message)
         layers = list(zip(model.coefs_, model.intercepts_))
         return Pretrained(layers[:-1], layers[-1:], model.classes_, model.activation)
     if not (hasattr(model, "head_coefs_") or hasattr(model, "head_layer_sizes")):
@@ -195,7 +215,7 @@ def read_source_model(model):
             "The 'source_model' parameter must be a fitted MLPClassifier of scikit-learn or "
             f"estimator of skmtl, best in a sklearn.frozen.FrozenEstimator. Got {model!r} instead."
         )
-    check_is_fitted(model)
+    check_is_fitted(model, msg=message)
     if any(weight.ndim == 3 for weight in model.coefs_):
         raise ValueError("A source_model with sharing='none' has no shared layers to start from.")
     only = len(model.head_coefs_) == 1

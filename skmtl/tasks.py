@@ -233,6 +233,29 @@ def spread_tasks(y, task):
     return Y, task_ids
 
 
+def union_of_labels(label_sets):
+    """Sorted labels of several tasks together.
+
+    Parameters
+    ----------
+    label_sets : list of ndarray
+        The labels of each task; some may be empty.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    TypeError
+        If some are strings and others are not.
+    """
+    label_sets = [labels for labels in label_sets if labels.size]
+    if len({labels.dtype.kind in "OUT" for labels in label_sets}) > 1:  # NumPy would make strings
+        raise TypeError("some labels are strings, and others are not")
+    return np.unique(np.concatenate(label_sets))
+
+
 def _by(estimator):
     """Who complains: " by Name", or nothing."""
     if estimator is None:
@@ -394,7 +417,7 @@ def _is_missing(value, missing_label):
 
 def _known_classes(classes, n_tasks, missing_label):
     """Sorted labels of each task, from what the caller says they are."""
-    if n_tasks == 1 and (len(classes) == 0 or np.ndim(classes[0]) == 0):
+    if n_tasks == 1 and (len(classes) == 0 or np.ndim(next(iter(classes))) == 0):
         classes = [classes]
     if len(classes) != n_tasks:
         raise ValueError(f"classes lists the labels of {len(classes)} tasks, but y has {n_tasks}")

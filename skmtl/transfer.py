@@ -5,18 +5,21 @@ from numbers import Integral, Real
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
 
 from skmtl._compat import HasMethods, Interval, StrOptions, begin_fit, fit_context
-from skmtl.base import NetworkClassifier, as_row_weights, label_weights
+from skmtl.base import NetworkClassifier, has_partial_fit, known_classes
 from skmtl.engine.data import Domain, Task
 from skmtl.engine.layout import MAP_BLOCK, Architecture, Layout
+from skmtl.fitting import History
 from skmtl.plugins.feature_maps import Identity
 from skmtl.plugins.registry import resolve
 from skmtl.prediction import FLOATS
 from skmtl.source import Labelled, as_pretrained, read_source_model, take_weights, validate_sources
 from skmtl.tasks import encode_labels
 from skmtl.transfer_plan import Part, assign_heads, coefficients, source_shares
+from skmtl.weights import class_weight_by_task, label_weights, row_weights
 
 STRATEGIES = ("joint", "finetune", "source_only", "target_only", "pooled")
 
@@ -128,7 +131,7 @@ class TransferClassifier(NetworkClassifier):
         The objective by epoch.
     task_loss_curves_ : ndarray of shape (n_iter_, n_tasks)
         By epoch the loss of the target and of each source that takes part.
-    pretrain_loss_curve_ : list of float
+    pretrain_loss_curve_ : list of float or None
         The objective of the first stage of ``strategy="finetune"``.
     validation_scores_ : list of float or None
         Accuracy on the target's validation rows by epoch.
@@ -170,6 +173,7 @@ class TransferClassifier(NetworkClassifier):
 
     _parameter_constraints = {
         **NetworkClassifier._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), dict, None],
         "lam": [Interval(Real, 0, None, closed="both")],
         "mu": [Interval(Real, 0, None, closed="left")],
         "alpha": [Interval(Real, 0, None, closed="left")],
@@ -297,42 +301,45 @@ class TransferClassifier(NetworkClassifier):
         """
         with self._all_or_nothing():
             warm = self.warm_start and hasattr(self, "_theta")
-            target, sources = self._validate_fit(
-                X, y, X_source, y_source, X_unlabeled, reset=not warm
+            target, row_weight, sources = self._validate_fit(
+                X,
+                y,
+                sample_weight,
+                X_source,
+                y_source,
+                X_unlabeled,
+                reset=not warm,
+                classes=[self._target_classes] if warm else None,
+                source_classes=self._source_classes if warm else None,
             )
-            row_weight = as_row_weights(sample_weight, target.X)
             rng = self._generator()
             pretrained = self._read_source_model()
             two_stages = self.strategy == "finetune" and bool(sources) and not warm
             n_subtasks = 2 if two_stages else self.max_iter
-            watch = begin_fit(self, n_subtasks, X=X, y=y, sample_weight=sample_weight)
-            stage = watch
+            watch = stage = begin_fit(self, n_subtasks, X=X, y=y, sample_weight=sample_weight)
+            self.pretrain_loss_curve_, interrupted = None, False
             if two_stages:
                 stage = watch.stage("source", self.max_iter)
-                parts = self._plan("source_only", target, row_weight, sources)
-                problem = self._describe(parts, target.X, rng, pretrained)
-                history = self._run(problem, stage)
-                stage.end()
-                self.pretrain_loss_curve_ = history.losses
-                self._keep_maps(parts, len(sources), problem)
-                pretrained = as_pretrained(problem.layout, problem.theta, self.classes_)
+                pretrained, interrupted = self._pretrain(
+                    target, row_weight, sources, rng, pretrained, stage
+                )
                 stage = watch.stage("target", self.max_iter)
-            last = "target_only" if self.strategy == "finetune" else self.strategy
-            parts = self._plan(last, target, row_weight, sources)
+            strategy = "target_only" if self.strategy == "finetune" else self.strategy
+            parts = self._plan(strategy, target, row_weight, sources)
             rows, validate_on = self._validation_rows_of(parts[0], X_val, y_val, rng)
             parts[0] = parts[0].only(rows)
-            start = self._theta if warm else None
-            problem = self._describe(parts, target.X, rng, pretrained, start, self.freeze)
+            problem = self._describe(parts, target.X, rng, pretrained, self.freeze, resume=warm)
             validate = validate_on and self._scorer_of(problem, *validate_on)
-            history = self._run(problem, stage, validate)
+            history = History() if interrupted else self._run(problem, stage, validate)
             self._store(problem.layout, problem.theta, history)
             if two_stages:
-                stage.end()
+                stage.end({})
             else:
                 self._keep_maps(parts, len(sources), problem)
             watch.end()
         return self
 
+    @available_if(has_partial_fit)
     @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X, y, classes=None, sample_weight=None, *, X_source=None, y_source=None):
         """Train one epoch on some rows of target and source, going on from the last call.
@@ -359,44 +366,63 @@ class TransferClassifier(NetworkClassifier):
         Raises
         ------
         ValueError
-            If ``classes`` is missing in the first call or differs later; with lbfgs, with
-            ``strategy="finetune"`` or with ``standardize="per_domain"``.
+            If ``classes`` is missing in the first call or differs later.
+        AttributeError
+            With lbfgs, with ``strategy="finetune"`` or with ``standardize="per_domain"``.
         """
-        self._check_partial_fit()
+        self._check_first_classes(classes)
         with self._all_or_nothing():
             first = not hasattr(self, "_theta")
-            classes = self._classes_to_encode(classes, first)
-            target, sources = self._validate_fit(
-                X, y, X_source, y_source, None, reset=first, classes=classes
+            target, row_weight, sources = self._validate_fit(
+                X,
+                y,
+                sample_weight,
+                X_source,
+                y_source,
+                None,
+                reset=first,
+                classes=classes if first else known_classes(classes, [self._target_classes]),
+                source_classes=None if first else self._source_classes,
             )
-            resume = getattr(self, "_resume", None) or {"rng": self._generator()}
-            parts = self._plan(
-                self.strategy, target, as_row_weights(sample_weight, target.X), sources
-            )
+            resume = self._where_to_resume()
+            parts = self._plan(self.strategy, target, row_weight, sources)
             pretrained = self._read_source_model() if first else None
-            start = None if first else self._theta
-            problem = self._describe(parts, target.X, resume["rng"], pretrained, start, self.freeze)
+            problem = self._describe(
+                parts, target.X, resume["rng"], pretrained, self.freeze, resume=not first
+            )
             self._train_chunk(problem, resume)
             self._keep_maps(parts, len(sources), problem)
         return self
 
     # --- from arguments to the engine's description ----------------------------------------------
 
-    def _check_partial_fit(self):
-        super()._check_partial_fit()
+    def _obstacle_to_partial_fit(self):
         if self.strategy == "finetune":
-            raise ValueError(
+            return (
                 "partial_fit has one stage: for strategy='finetune' fit the source first and pass "
                 "it as source_model, with strategy='target_only'."
             )
         if self.standardize is not None:
-            raise ValueError(
+            return (
                 "standardize='per_domain' needs all rows at once: scale the rows before "
                 "partial_fit, and set standardize=None."
             )
+        return super()._obstacle_to_partial_fit()
 
-    def _validate_fit(self, X, y, X_source, y_source, X_unlabeled, *, reset, classes=None):
-        """The target and the sources, scaled; sets the attributes that describe them."""
+    def _validate_fit(
+        self,
+        X,
+        y,
+        sample_weight,
+        X_source,
+        y_source,
+        X_unlabeled,
+        *,
+        reset,
+        classes=None,
+        source_classes=None,
+    ):
+        """The target, its row weights, the sources, all scaled; sets what describes them."""
         self._resolve_plugins()
         self.feature_map_ = resolve("feature_maps", self.feature_map, "feature_map")
         self.map_penalty_ = resolve("penalties", self.map_penalty, "map_penalty")
@@ -409,28 +435,38 @@ class TransferClassifier(NetworkClassifier):
             )
         check_consistent_length(X, labels.codes)
         target = Labelled(X, labels.codes[:, 0], labels.classes[0])
-        if not (target.codes >= 0).any() and self.strategy != "source_only":
-            raise ValueError("y has no label; strategy='source_only' does without.")
         sources = validate_sources(
             X_source,
             y_source,
             n_target_rows=X.shape[0],
             target_names=getattr(self, "feature_names_in_", None),
             same_columns=isinstance(self.feature_map_, Identity),
-            options={"dtype": X.dtype.type, "missing_label": self.missing_label},
+            dtype=X.dtype.type,
+            missing_label=self.missing_label,
+            classes=source_classes,
         )
+        self._target_classes = target.classes
+        self._source_classes = [source.classes for source in sources]
+        self._n_source_columns = [source.X.shape[1] for source in sources]
         if self.strategy == "source_only" and not sources:
             raise ValueError("strategy='source_only' needs X_source and y_source.")
         if X_unlabeled is not None:
             X_unlabeled = self._validate_X(X_unlabeled)
-        return self._scale(target, sources, X_unlabeled)
+        row_weight = row_weights(sample_weight, X)
+        learns_target = classes is None and self.strategy != "source_only"
+        if learns_target and not row_weight[target.codes >= 0].any():
+            raise ValueError(
+                "y has no label with positive weight; strategy='source_only' does without."
+            )
+        target, sources = self._scale(target, row_weight, sources, X_unlabeled)
+        return target, row_weight, sources
 
-    def _scale(self, target, sources, X_unlabeled):
+    def _scale(self, target, row_weight, sources, X_unlabeled):
         """Standardise each domain by itself, if that is asked for."""
         self.target_scaler_, self.source_scalers_ = None, [None] * len(sources)
         if self.standardize is None:
             return target, sources
-        self.target_scaler_ = _fit_scaler(target.X)
+        self.target_scaler_ = _fit_scaler(target.X, row_weight)
         if X_unlabeled is not None:
             self.target_scaler_.partial_fit(X_unlabeled)
         self.source_scalers_ = [_fit_scaler(source.X) for source in sources]
@@ -442,6 +478,17 @@ class TransferClassifier(NetworkClassifier):
     def _read_source_model(self):
         return None if self.source_model is None else read_source_model(self.source_model)
 
+    def _pretrain(self, target, row_weight, sources, rng, pretrained, watch):
+        """Train on the sources alone; gives the weights to go on from, and if it was stopped."""
+        parts = self._plan("source_only", target, row_weight, sources)
+        problem = self._describe(parts, target.X, rng, pretrained)
+        history = self._run(problem, watch)
+        self.pretrain_loss_curve_ = history.losses
+        self._keep_maps(parts, len(sources), problem)
+        watch.end(self._fitted_as_of(problem))
+        pretrained = as_pretrained(problem.layout, problem.theta, self.classes_)
+        return pretrained, history.interrupted
+
     def _plan(self, strategy, target, row_weight, sources):
         """The parts of a stage: the target and the sources that weigh something.
 
@@ -450,9 +497,11 @@ class TransferClassifier(NetworkClassifier):
         """
         share = True if self.strategy == "pooled" else self.share_head
         heads = assign_heads(target.classes, [source.classes for source in sources], share)
+        domains = [(target, row_weight), *((source, 1.0) for source in sources)]
+        wanted = class_weight_by_task(self.class_weight, [data.classes for data, _ in domains])
         weights = [
-            label_weights(data.codes, data.classes, row_weight, self.class_weight)
-            for data, row_weight in [(target, row_weight), *((s, 1.0) for s in sources)]
+            label_weights(data.codes, data.classes, row_weight, class_weight)
+            for (data, row_weight), class_weight in zip(domains, wanted)
         ]
         totals = np.array([weight.sum() for weight in weights])
         n_labels = [np.count_nonzero(weight) for weight in weights[1:]]
@@ -468,7 +517,8 @@ class TransferClassifier(NetworkClassifier):
             if coefficient > 0
             for codes in [heads.codes_in_head(data.codes, data.classes, head)]
         ]
-        if parts[0].source is not None and len({part.head for part in parts}) > 1:
+        speaks_for_all = len({part.head for part in parts}) == 1
+        if parts[0].source is not None and self.strategy != "finetune" and not speaks_for_all:
             raise ValueError(
                 "Without the target's labels, several sources must have the same labels, or "
                 "share_head=True."
@@ -482,13 +532,14 @@ class TransferClassifier(NetworkClassifier):
         """Rows of the target to train on, and those to validate on; a source has none."""
         if part.source is not None:
             return np.arange(len(part.codes)), None
-        return self._validation_rows(part.X, part.codes[:, None], X_val, y_val, rng)
+        codes, weight = part.codes[:, None], part.weight[:, None]
+        return self._validation_rows(part.X, codes, weight, X_val, y_val, rng)
 
-    def _describe(self, parts, X, rng, pretrained, start=None, freeze=0):
+    def _describe(self, parts, X, rng, pretrained, freeze=0, *, resume=False):
         """The problem of a stage: a domain and a task for each part."""
         from skmtl.engine.problem import PenaltyTerm  # imports numba
 
-        self._check_freeze(freeze, pretrained is not None or start is not None)
+        self._check_freeze(freeze, pretrained is not None or resume)
         n_inputs, dtype = X.shape[1], X.dtype
         map_starts = [
             np.zeros(0)
@@ -509,13 +560,12 @@ class TransferClassifier(NetworkClassifier):
                 map_sizes=tuple(map_start.size for map_start in map_starts),
             )
         )
-        theta = layout.initial(rng, dtype)
-        theta[layout.map_offsets[0] :] = np.concatenate(map_starts)
-        if pretrained is not None:
+        theta = self._first_theta(layout, rng, dtype, resume)
+        if not resume:
+            theta[layout.map_offsets[0] :] = np.concatenate(map_starts)
+        if pretrained is not None and not resume:
             same_labels = np.array_equal(pretrained.classes, self.classes_)
             take_weights(layout, theta, pretrained, same_labels and self.share_head is not False)
-        if start is not None:
-            theta = self._checked_start(start, theta)
 
         domains, tasks = [], []
         penalties = [PenaltyTerm(self.penalty_, float(self.alpha), layout.blocks)]
@@ -552,9 +602,9 @@ class TransferClassifier(NetworkClassifier):
 
     def _check_freeze(self, freeze, has_weights):
         n_layers = len(self._widths("hidden_layer_sizes"))
-        if freeze > n_layers:
+        if self.freeze > n_layers:
             raise ValueError(
-                f"freeze={freeze}, but hidden_layer_sizes={self.hidden_layer_sizes!r} has "
+                f"freeze={self.freeze}, but hidden_layer_sizes={self.hidden_layer_sizes!r} has "
                 f"{n_layers} layers."
             )
         if freeze and not has_weights:
@@ -610,10 +660,13 @@ class TransferClassifier(NetworkClassifier):
                 f"{sum(p is not None for p in self.map_params_)} of them."
             )
         X = check_array(X_source, accept_sparse="csr", dtype=FLOATS, input_name="X_source")
+        n_columns = self._n_source_columns[source]
+        if X.shape[1] != n_columns:
+            raise ValueError(f"X_source has {X.shape[1]} columns; source {source} had {n_columns}.")
         if self.source_scalers_[source] is not None:
             X = self.source_scalers_[source].transform(X)
         return self.feature_map_.transform(self.map_params_[source], X, self.n_features_in_)
 
 
-def _fit_scaler(X):
-    return StandardScaler(with_mean=not issparse(X)).fit(X)
+def _fit_scaler(X, row_weight=None):
+    return StandardScaler(with_mean=not issparse(X)).fit(X, sample_weight=row_weight)

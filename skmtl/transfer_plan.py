@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skmtl.tasks import union_of_labels
+
 
 class Part(NamedTuple):
     """A domain that takes part in a stage: its data, its task, and what these weigh.
@@ -72,7 +74,7 @@ def assign_heads(target_classes, source_classes, share):
     """
     if share is True:
         try:
-            union = np.unique(np.concatenate([target_classes, *source_classes]))
+            union = union_of_labels([target_classes, *source_classes])
         except TypeError as error:
             raise ValueError(
                 "share_head=True and strategy='pooled' need labels of one kind in source and "
@@ -123,7 +125,8 @@ def coefficients(strategy, lam, mu, shares, totals):
         lam = target_total / source_totals.sum()
         shares = source_totals / source_totals.sum()
     source = 1 / (1 + lam)
-    return Coefficients(1 - source, source * shares, mu * source * shares)
+    target = 1.0 if np.isinf(lam) else lam * source  # 1 - source would lose a small lambda
+    return Coefficients(target, source * shares, mu * source * shares)
 
 
 def source_shares(weighting, n_labels):

@@ -7,9 +7,8 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from skmtl.engine.data import Domain, Task
-from skmtl.engine.layout import MAP_BLOCK, OUTPUT_BLOCK, TRUNK_BLOCK, Architecture, Layout
+from skmtl.engine.layout import MAP_BLOCK, TRUNK_BLOCK, Architecture, Layout
 from skmtl.engine.problem import PenaltyTerm, Problem, Training
-from skmtl.plugins.feature_maps import Linear
 from skmtl.plugins.losses import LogLoss
 from skmtl.plugins.optimizers import Adam
 from skmtl.plugins.penalties import L1, L2, ElasticNet, IdentityAnchor

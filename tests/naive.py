@@ -206,10 +206,10 @@ class Model:
     def _penalty(self, p, g, name, strength, part):
         if part == "trunk":
             k = self.n_frozen_layers
-            pairs = [(w, dw) for e, de in zip(p.trunk, g.trunk) for (w, _), (dw, _) in zip(e[k:], de[k:])]
+            pairs = self._weights([e[k:] for e in p.trunk], [e[k:] for e in g.trunk])
         elif part == "heads":
-            pairs = [(w, dw) for h, dh in zip(p.heads, g.heads) for (w, _), (dw, _) in zip(h, dh)]
-            pairs += [(p.output_weights, g.output_weights)]
+            outputs = p.output_weights, g.output_weights
+            pairs = [*self._weights(p.heads, g.heads), outputs]
         else:
             n_in = self.X[part].shape[1]
             n = n_in * self.a.n_inputs
@@ -220,6 +220,10 @@ class Model:
                 g.maps[part][n:] += 2 * strength * offset
                 return strength * (offset**2).sum() + strength * self._anchor(*pairs[0], strength)
         return strength * sum(self._norm(name, w, dw, strength) for w, dw in pairs)
+
+    @staticmethod
+    def _weights(chains, dchains):
+        return [(w, dw) for c, dc in zip(chains, dchains) for (w, _), (dw, _) in zip(c, dc)]
 
     @staticmethod
     def _norm(name, w, dw, strength):
@@ -259,9 +263,8 @@ class Batches:
             if task.domain == d:
                 for row in task.rows.tolist():
                     rarest[row] = min(rarest.get(row, len(tasks)), ranks[t])
-        self.groups = [
-            [row for row in sorted(rarest) if rarest[row] == rank] for rank in sorted(set(rarest.values()))
-        ]
+        ranks = sorted(set(rarest.values()))
+        self.groups = [[row for row in sorted(rarest) if rarest[row] == rank] for rank in ranks]
         self.n = max(1, -(-len(rarest) // batch_size))
 
     def shuffle(self, rng):
@@ -270,7 +273,7 @@ class Batches:
             return
         first = int(rng.integers(0, self.n))
         for group in self.groups:
-            for i in range(len(group) - 1, 0, -1):  # the generator's draws depend on the width alone
+            for i in range(len(group) - 1, 0, -1):
                 j = int(rng.integers(0, i + 1))
                 group[i], group[j] = group[j], group[i]
         rows = sum(self.groups, [])

@@ -14,8 +14,6 @@ functions takes 60 to 130 microseconds each, more than a whole step of a small n
 
 import functools
 import hashlib
-import inspect
-import sys
 import types as python_types
 import warnings
 from pathlib import Path
@@ -27,6 +25,13 @@ from numba.extending import get_cython_function_address
 
 from skmtl.engine import pointers, tables, train
 from skmtl.engine.intrinsics import intrinsics
+
+# What shapes machine code without being reached from a kernel. Read at import, so that it tells of
+# the engine that runs, whatever an upgrade then does to its files.
+POLICY = b"".join(
+    Path(__file__).with_name(name).read_bytes()
+    for name in ("compile.py", "intrinsics.py", "tables.py")
+)
 
 OPTIONS = {
     "nogil": True,
@@ -83,24 +88,26 @@ def compiled(fn, kind, dtype):
     -------
     callable
         ``fn`` itself where ``NUMBA_DISABLE_JIT`` is set.
+
+    Raises
+    ------
+    TypeError
+        If it, or a function that it calls, is no plain function.
     """
+    _check_plain(fn)
     if numba.config.DISABLE_JIT:
         return fn
-    if fn.__closure__:
-        raise TypeError(
-            f"{fn.__module__}.{fn.__qualname__} must be a plain function without closure: "
-            "put the numbers that it needs into its hyperparameters"
-        )
-    return _jit(_link(fn), _signature(kind, dtype))
+    return _jit(_link(fn, _digest(fn)), _signature(kind, dtype))
 
 
 @functools.cache
 def address_of(fn, kind, dtype):
     """Address of the compiled version of a function, for kernels to call."""
+    function = compiled(fn, kind, dtype)
     if numba.config.DISABLE_JIT:
-        pointers.plain_functions.append(fn)
-        return len(pointers.plain_functions) - 1
-    result = compiled(fn, kind, dtype).get_compile_result(_signature(kind, dtype))
+        pointers.plain_functions.append(function)
+        return pointers.plain_functions.index(function)
+    result = function.get_compile_result(_signature(kind, dtype))
     return result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
 
 
@@ -132,7 +139,8 @@ def _jit(fn, *signature):
     except RuntimeError as error:
         if "no locator available" not in str(error):
             raise
-        _warn_no_cache()
+        if Path(fn.__code__.co_filename).exists():  # not typed at a prompt
+            _warn_no_cache()
         return numba.njit(*signature, no_cfunc_wrapper=True, **OPTIONS)(fn)
 
 
@@ -146,16 +154,26 @@ def _warn_no_cache():
     )
 
 
-def _link(fn):
-    """A copy of fn that calls compiled functions, with a digest as a captured value."""
+def _check_plain(fn):
+    if not isinstance(fn, python_types.FunctionType) or fn.__closure__:
+        name = f"{fn.__module__}.{getattr(fn, '__qualname__', fn)}"
+        raise TypeError(
+            f"{name} must be a plain function without closure: put the numbers that it needs into "
+            "its hyperparameters, and leave the compilation to skmtl"
+        )
+
+
+def _link(fn, digest=None):
+    """A copy of fn that calls compiled functions; with a digest, which it has as captured value."""
     namespace = dict(fn.__globals__)
     for name in fn.__code__.co_names:
         value = namespace.get(name)
         if isinstance(value, python_types.FunctionType):
             namespace[name] = _callee(value)
-    code = fn.__code__.replace(co_freevars=(*fn.__code__.co_freevars, "_digest"))
-    cell = python_types.CellType(_digest(fn))
-    copy = python_types.FunctionType(code, namespace, fn.__name__, fn.__defaults__, (cell,))
+    code, cells = fn.__code__, ()
+    if digest is not None:
+        code, cells = code.replace(co_freevars=("_digest",)), (python_types.CellType(digest),)
+    copy = python_types.FunctionType(code, namespace, fn.__name__, fn.__defaults__, cells)
     copy.__qualname__, copy.__module__ = fn.__qualname__, fn.__module__
     return copy
 
@@ -163,42 +181,64 @@ def _link(fn):
 @functools.cache
 def _callee(fn):
     """What compiled code calls in place of a plain function."""
+    _check_plain(fn)
     return intrinsics(signatures).get(fn) or _jit(_link(fn))
 
 
-@functools.cache
 def _digest(fn):
-    """Hash of all that the machine code of fn depends on beside its own signature.
-
-    The engine's files; the files of the plain functions that fn reaches; the numbers that these
-    functions read from their modules.
-    """
-    digest = hashlib.sha256(_engine_sources())
+    """Hash of all that the machine code of fn depends on beside its own signature."""
+    digest = hashlib.sha256(POLICY)
     for part in sorted(_dependencies(fn)):
         digest.update(part.encode())
     return digest.hexdigest()
 
 
-@functools.cache
-def _engine_sources():
-    return b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
-
-
 def _dependencies(fn):
+    """The code of every function that fn reaches, and the constants that these read.
+
+    As loaded, not as in the files: those may have been edited since.
+    """
     parts, seen, todo = set(), set(), [fn]
     while todo:
         f = todo.pop()
         if f in seen:
             continue
         seen.add(f)
-        try:
-            parts.add(inspect.getsource(sys.modules[f.__module__]))
-        except (OSError, TypeError, KeyError):  # a function typed at a prompt has no file
-            parts.add(f.__code__.co_code.hex() + repr(f.__code__.co_consts))
-        for name in f.__code__.co_names:
-            value = f.__globals__.get(name)
+        parts.add(repr((f.__module__, f.__qualname__, f.__defaults__, _content(f.__code__))))
+        for name, value in _reads(f):
+            value = getattr(value, "py_func", value)  # a function that its author compiled
             if isinstance(value, python_types.FunctionType):
                 todo.append(value)
-            elif isinstance(value, (int, float, complex, np.generic, np.ndarray, tuple)):
+            elif isinstance(value, np.ndarray):
+                parts.add(f"{f.__module__}.{name} = {value.dtype} {value.shape} {value.tobytes()}")
+            elif isinstance(value, (bool, int, float, complex, str, bytes, tuple, np.generic)):
                 parts.add(f"{f.__module__}.{name} = {value!r}")
     return parts
+
+
+def _reads(fn):
+    """Names and values of the globals that fn reads, and of the constants of modules among them."""
+    names = _names(fn.__code__)
+    for name in names:
+        value = fn.__globals__.get(name)
+        yield name, value
+        if isinstance(value, python_types.ModuleType):
+            for attribute in names:
+                of_module = vars(value).get(attribute)
+                if not isinstance(of_module, python_types.FunctionType):
+                    yield f"{name}.{attribute}", of_module
+
+
+def _names(code):
+    """Names that a code object, or one within it, looks up."""
+    return set(code.co_names).union(*(_names(inner) for inner in _inner(code)))
+
+
+def _content(code):
+    """What a code object does, without where it is from."""
+    constants = [c for c in code.co_consts if not isinstance(c, python_types.CodeType)]
+    return code.co_code, constants, code.co_names, [_content(inner) for inner in _inner(code)]
+
+
+def _inner(code):
+    return [c for c in code.co_consts if isinstance(c, python_types.CodeType)]

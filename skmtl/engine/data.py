@@ -20,7 +20,10 @@ class Domain(NamedTuple):
 
 
 class Task(NamedTuple):
-    """The observed labels of a task: rows of the domain's X, encoded labels, positive weights."""
+    """The observed labels of a task.
+
+    ``rows`` are distinct rows of the domain's X, ``y`` encoded labels, ``weight`` above zero.
+    """
 
     domain: int
     head: int
@@ -65,12 +68,12 @@ def lay_out_rows(domains, tasks, batch_size, dtype):
     table = np.zeros(len(domains), DOMAIN).view(np.recarray)
     parts, keep, first_row, first_group = [], [], 0, 0
     for d, domain in enumerate(domains):
-        keep.append(_set_addresses(table[d], domain.X))
+        keep.append(_set_addresses(table[d], domain.X, dtype))
         rows, n_labels, labels = _by_row(d, tasks)
         order, group_sizes = _spread(n_labels, labels[0], len(tasks))
         table[d].first_row, table[d].n_rows = first_row, rows.size
         table[d].first_group, table[d].n_groups = first_group, group_sizes.size
-        table[d].n_batches = -(-rows.size // batch_size)
+        table[d].n_batches = max(1, -(-rows.size // batch_size))
         # Bounds of the groups are counted from the domain's first row; one more ends the last.
         parts.append((rows, order, _bounds(group_sizes), n_labels, *labels))
         first_row += rows.size
@@ -87,8 +90,11 @@ def _bounds(sizes):
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
-def _set_addresses(row, X):
+def _set_addresses(row, X, dtype):
     """Write the addresses of a matrix into its domain's row; gives what to keep alive."""
+    is_ready = X.format == "csr" if issparse(X) else X.flags.c_contiguous
+    if X.dtype != dtype or not is_ready:
+        raise TypeError(f"X must be C-contiguous or CSR, and {dtype}; got {X.dtype}: {type(X)}")
     row.n_x_rows, row.n_columns = X.shape
     if not issparse(X):
         row.values = X.ctypes.data

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmtl.engine.layers import ACTIVATIONS, IDENTITY
-from skmtl.engine.tables import LAYER
 
 # Columns of ``layers``: one row per dense layer.
 WEIGHT, BIAS, N_IN, N_OUT, ACTIVATION = range(5)
@@ -59,6 +58,7 @@ class Architecture:
 
     @property
     def n_experts(self):
+        """Columns of the gate mask."""
         return len(self.gate_mask[0])
 
     @property

@@ -89,7 +89,7 @@ def read_input(net, data, work, theta, d):
         return
     parameters = vector(theta, domain.map_start, domain.map_size)
     hp = floats(theta, net.hp, domain.map_hp, domain.map_n_hp)
-    scratch = floats(theta, work.map_work, 0, work.map_work_size)
+    scratch = floats(theta, work.map_work, domain.map_work_at, domain.map_work_size)
     z = batch_z(net, work, domain, theta, d)
     if domain.is_csr == 1:
         values, indices, indptr = csr_arrays(domain, theta)
@@ -109,7 +109,7 @@ def backward_map(net, data, work, theta, grad, d):
     parameters = vector(theta, domain.map_start, domain.map_size)
     dparameters = vector(grad, domain.map_start, domain.map_size)
     hp = floats(theta, net.hp, domain.map_hp, domain.map_n_hp)
-    scratch = floats(theta, work.map_work, 0, work.map_work_size)
+    scratch = floats(theta, work.map_work, domain.map_work_at, domain.map_work_size)
     if domain.is_csr == 1:
         values, indices, indptr = csr_arrays(domain, theta)
         rows = batch_rows(work, domain, d)
@@ -276,9 +276,7 @@ def backward_experts(net, data, work, theta, grad, d):
                 else:
                     below = expert_input(net, work, domain, theta, d, e)
                     if k > 0:
-                        below = expert_layer(
-                            net, work, work.activation, domain, theta, d, e, k - 1
-                        )
+                        below = expert_layer(net, work, work.activation, domain, theta, d, e, k - 1)
                     add_product_at(net, below, delta, dweight)
             if k > lowest or dz.shape[0] > 0:
                 below_delta = float_matrix(
@@ -475,9 +473,7 @@ def head_layer(net, work, buffer, theta, t, k):
 def head_out(net, work, buffer, theta, t):
     """View (m, n_out) of task t's outputs in ``work.out`` or ``work.dout``."""
     start, m = entries(work, t)
-    return float_matrix(
-        theta, buffer, start * net.max_outputs, m, task_at(net.tasks, t).n_out
-    )
+    return float_matrix(theta, buffer, start * net.max_outputs, m, task_at(net.tasks, t).n_out)
 
 
 def forward_head(net, data, work, theta, t, dropout, rng):
@@ -536,9 +532,7 @@ def backward_head(net, data, work, theta, grad, t):
         below = head_layer(net, work, work.head_activation, theta, t, n_hidden - 1)
     add_product_at(net, delta, below, dweight)
     weight = matrix(theta, layer.weight, layer.n_out, layer.n_in)
-    below_delta = float_matrix(
-        theta, work.delta, (n_hidden % 2) * work.delta_size, m, layer.n_in
-    )
+    below_delta = float_matrix(theta, work.delta, (n_hidden % 2) * work.delta_size, m, layer.n_in)
     product(net, delta, weight, below_delta)
     delta = below_delta
 

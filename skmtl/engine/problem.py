@@ -125,7 +125,7 @@ class Problem:
         losses : ndarray of shape (n_tasks,)
             Each task's loss.
         """
-        theta = self.theta if theta is None else np.ascontiguousarray(theta, self.theta.dtype)
+        theta = self.theta if theta is None else np.require(theta, self.theta.dtype, "CW")
         data, work, losses = self._batch_buffers(full=True)
         grad = np.zeros_like(theta)
         value = compiler.entry(train.objective, "objective", theta.dtype.name)(
@@ -268,7 +268,8 @@ class Problem:
             if domain.map is not None:
                 n_z += int(row.max_rows) * a.n_inputs
                 sizes = int(row.max_rows), int(row.n_columns), a.n_inputs
-                map_work = max(map_work, domain.map.n_work(*sizes))
+                row.map_work_at, row.map_work_size = map_work, domain.map.n_work(*sizes)
+                map_work += int(row.map_work_size)
 
         n_domains, n_tasks, n_experts = len(self.domains), len(self.tasks), a.n_experts
         n_expert_rows = n_rows * n_experts
@@ -316,7 +317,6 @@ class Problem:
             delta=floats(2 * delta_size),
             delta_size=delta_size,
             map_work=floats(map_work),
-            map_work_size=map_work,
             losses=losses,
             scale=np.zeros(n_tasks),
             weights=np.ones(n_tasks),

@@ -39,6 +39,8 @@ DOMAIN = _record("""
     map_size
     map_hp           # slice of hp
     map_n_hp
+    map_work_at      # slice of WORK.map_work: what forward leaves for backward
+    map_work_size
     first_row        # slice of the rows in use
     n_rows
     n_batches        # batches in one pass over the rows
@@ -153,8 +155,7 @@ WORK = _record("""
     dout             # float
     delta            # float (2, delta_size) ping and pong on the way back
     delta_size
-    map_work         # float
-    map_work_size
+    map_work         # float, scratch of each domain's map
     losses           # double (n_tasks,) estimates from this batch
     scale            # double (n_tasks,) from the plugin's mean to the estimate
     weights          # double (n_tasks,)

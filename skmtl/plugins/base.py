@@ -8,6 +8,7 @@ plugin's numbers in the order of ``hyper``. Arguments that a function does not o
 """
 
 from abc import ABC, abstractmethod
+from numbers import Real
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -39,8 +40,8 @@ class Plugin(BaseEstimator, ABC):
         """Raise ValueError unless each named parameter is a finite number >= 0 (or > 0)."""
         for name in names:
             value = getattr(self, name)
-            ok = np.isscalar(value) and np.isfinite(value) and (value > 0 if strict else value >= 0)
-            if not ok:
+            is_finite = isinstance(value, Real) and np.isfinite(value)
+            if not is_finite or value < 0 or (strict and value == 0):
                 raise ValueError(
                     f"The {name!r} parameter of {type(self).__name__} must be a number "
                     f"{'>' if strict else '>='} 0. Got {value!r} instead."
@@ -101,9 +102,9 @@ class Penalty(Plugin):
             All parameters of the network.
         layout : ndarray of shape (n_blocks, 5), int64
             The weight matrices to penalise, one row each: offset in ``theta``, rows, columns
-            (the matrix is C-ordered), offset of the bias or -1, and its role: 0 a trunk layer, 1
-            a hidden layer of a head, 2 the output weights of all heads as the rows of one matrix,
-            3 a feature map.
+            (the matrix is C-ordered), offset of the bias (one number per column) or -1, and its
+            role: 0 a trunk layer, 1 a hidden layer of a head, 2 the output weights of all heads
+            as the rows of one matrix (there a row has a bias), 3 a feature map.
         strength : float
             Coefficient of the penalty in the objective.
         hp : ndarray

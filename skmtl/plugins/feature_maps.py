@@ -43,6 +43,18 @@ class Identity(FeatureMap):
     def backward(theta, x, hp, work, dout, grad):
         """Nothing to add."""
 
+    @staticmethod
+    def forward_csr(theta, values, indices, indptr, rows, hp, work, out):
+        """out_i = x_i, dense, over the rows of a CSR matrix."""
+        for i in range(rows.size):
+            out[i, :] = 0
+            for k in range(indptr[rows[i]], indptr[rows[i] + 1]):
+                out[i, indices[k]] += values[k]
+
+    @staticmethod
+    def backward_csr(theta, values, indices, indptr, rows, hp, work, dout, grad):
+        """Nothing to add."""
+
     def transform(self, theta, X, n_out):
         """Give X itself."""
         return X

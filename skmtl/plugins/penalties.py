@@ -117,12 +117,13 @@ class IdentityAnchor(Penalty):
         for b in range(layout.shape[0]):
             start, n_in, n_out = layout[b, 0], layout[b, 1], layout[b, 2]
             bias = layout[b, 3]
+            n_bias = n_in if layout[b, 4] == 2 else n_out
             if n_in == n_out:
                 value += _identity_distance(theta, start, n_in, strength, grad)
             else:
                 value += _isometry_distance(theta, start, n_in, n_out, strength, grad)
             if bias >= 0:
-                for j in range(bias, bias + n_out):
+                for j in range(bias, bias + n_bias):
                     value += strength * theta[j] * theta[j]
                     grad[j] += 2 * strength * theta[j]
         return value

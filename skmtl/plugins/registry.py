@@ -40,7 +40,7 @@ def available(kind=None):
     return sorted(_installed(kind))
 
 
-def resolve(kind, plugin, parameter):
+def resolve(kind, plugin, parameter, also=()):
     """The plugin instance that a parameter asks for.
 
     Parameters
@@ -51,6 +51,8 @@ def resolve(kind, plugin, parameter):
         A name among the installed plugins, or an instance.
     parameter : str
         Name of the estimator's parameter, for the error message.
+    also : tuple of str, default=()
+        Names that the parameter takes besides those of plugins, for the same message.
 
     Returns
     -------
@@ -61,7 +63,7 @@ def resolve(kind, plugin, parameter):
     ValueError
         If the name is unknown, or two distributions give it.
     TypeError
-        If it is neither a name nor an instance of the kind.
+        If it is neither an instance of the kind nor the name of one.
     """
     contract = KINDS[kind]
     if isinstance(plugin, contract):
@@ -76,7 +78,7 @@ def resolve(kind, plugin, parameter):
     if found is None:
         raise ValueError(
             f"The {parameter!r} parameter: unknown name {plugin!r}; installed: "
-            f"{', '.join(available(kind))}"
+            f"{', '.join([*available(kind), *also])}"
         )
     if len(found) > 1:
         owners = ", ".join(sorted(f"{point.dist.name} ({point.value})" for point in found))
@@ -84,7 +86,13 @@ def resolve(kind, plugin, parameter):
             f"The {parameter!r} parameter: the name {plugin!r} is given by several "
             f"distributions: {owners}. Uninstall one, or pass an instance."
         )
-    return found[0].load()()
+    instance = found[0].load()()
+    if not isinstance(instance, contract):
+        raise TypeError(
+            f"The {parameter!r} parameter: {plugin!r} of {found[0].dist.name} "
+            f"({found[0].value}) is no skmtl.plugins.base.{contract.__name__}."
+        )
+    return instance
 
 
 @functools.cache

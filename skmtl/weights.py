@@ -1,0 +1,139 @@
+"""What each label weighs: the weight of its row, times its own, times that of its class."""
+
+from numbers import Real
+
+import numpy as np
+from sklearn.utils.validation import check_array
+
+from skmtl._compat import check_sample_weight
+
+
+def row_weights(sample_weight, X):
+    """One weight per row, float64."""
+    return check_sample_weight(sample_weight, X, dtype=np.float64)
+
+
+def check_label_weight(label_weight, shape):
+    """One weight >= 0 per label.
+
+    Parameters
+    ----------
+    label_weight : array-like
+        Of that shape; 1-D will do for one task.
+    shape : tuple (n_samples, n_tasks)
+
+    Returns
+    -------
+    ndarray of that shape, float64
+    """
+    weight = check_array(label_weight, dtype=np.float64, input_name="label_weight", ensure_2d=False)
+    if shape[1] == 1 and weight.ndim == 1:
+        weight = weight[:, np.newaxis]
+    if weight.shape != shape:
+        raise ValueError(f"label_weight has shape {weight.shape}; it needs that of y, {shape}.")
+    if (weight < 0).any():
+        raise ValueError("label_weight must not be negative; 0 leaves a label out.")
+    return weight
+
+
+def class_weight_by_task(class_weight, task_classes, task_names=None):
+    """Take the parameter ``class_weight`` apart.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced", list or None
+    task_classes : list of ndarray
+        The labels of each task.
+    task_names : ndarray or None
+        Names of the tasks.
+
+    Returns
+    -------
+    list of (dict, "balanced" or None), one for each task
+
+    Raises
+    ------
+    ValueError
+        If it does not fit the tasks, or holds what is no weight.
+    """
+    n_tasks = len(task_classes)
+    if isinstance(class_weight, list):
+        if len(class_weight) != n_tasks:
+            raise ValueError(
+                f"class_weight has {len(class_weight)} entries, but y has {n_tasks} columns: "
+                "give each one entry (a dict, 'balanced' or None)."
+            )
+        by_task = class_weight
+    elif isinstance(class_weight, dict) and any(map(_is_class_weight, class_weight.values())):
+        names = [] if task_names is None else list(task_names)
+        unknown = [name for name in class_weight if name not in names]
+        if unknown:
+            raise ValueError(
+                f"class_weight has an entry for the task {unknown[0]!r}; the names of the tasks "
+                f"(columns of y) are {names}."
+            )
+        by_task = [class_weight.get(name) for name in names]
+    else:
+        _check_one(class_weight, task_classes)
+        return [class_weight] * n_tasks
+    for wanted, classes in zip(by_task, task_classes):
+        _check_one(wanted, [classes])
+    return by_task
+
+
+def _is_class_weight(value):
+    """Whether a value is the class weights of a task, rather than the weight of a class."""
+    return value is None or isinstance(value, dict) or value == "balanced"
+
+
+def _check_one(class_weight, task_classes):
+    """Check the class weights of some tasks. Cross-validation may leave out some of the labels."""
+    if class_weight is None or class_weight == "balanced":
+        return
+    if not isinstance(class_weight, dict):
+        raise ValueError(
+            "class_weight must be None, 'balanced', or a dict from labels to weights, for all "
+            f"tasks or for each. Got {class_weight!r} instead."
+        )
+    for label, weight in class_weight.items():
+        if not (isinstance(weight, Real) and np.isfinite(weight) and weight >= 0):
+            raise ValueError(
+                f"class_weight must hold finite numbers >= 0. Got {weight!r} for {label!r} instead."
+            )
+    labels = {label for classes in task_classes for label in classes.tolist()}
+    if class_weight and not labels.intersection(class_weight):
+        raise ValueError(
+            f"class_weight={class_weight!r} has none of the labels, which are "
+            f"{sorted(labels)[:10]}."
+        )
+
+
+def label_weights(codes, classes, weight, class_weight):
+    """Weight of each label of a task, 0 where it is missing.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples,)
+        Class codes, -1 where missing.
+    classes : ndarray
+    weight : ndarray of shape (n_samples,)
+        Weights before those of the classes.
+    class_weight : dict, "balanced" or None
+        "balanced" gives all classes that have a label the same total weight.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+    """
+    weight = np.where(codes >= 0, weight, 0.0)
+    if class_weight is None:
+        return weight
+    if class_weight == "balanced":
+        observed = weight > 0
+        total = np.bincount(codes[observed], weight[observed], minlength=len(classes))
+        present = total > 0
+        by_class = np.ones(len(classes))
+        by_class[present] = total.sum() / (present.sum() * total[present])
+    else:
+        by_class = np.array([class_weight.get(label, 1.0) for label in classes.tolist()], float)
+    return weight * by_class[codes]

@@ -1,0 +1,260 @@
+"""Epochs of minibatch training against the plain oracle that draws the same batches."""
+
+from dataclasses import replace
+from functools import partial
+
+import naive
+import numpy as np
+import pytest
+from engine_cases import MIXED, Case, one_hot
+
+from skmtl.engine import layers, tables
+from skmtl.engine.batches import draw_batch, shuffle_rows
+from skmtl.engine.pointers import domain_at, ints
+from skmtl.plugins.base import Optimizer
+from skmtl.plugins.feature_maps import Affine, Linear
+from skmtl.plugins.optimizers import SGD, Adam, AdamW
+
+pytestmark = pytest.mark.nojit
+
+# Unequal numbers of batches: 4, 3 and 3, or 8, 3 and 1.
+CASES = {
+    "one": Case(kind="one", batch_size=4),
+    "one, all rows": Case(kind="one"),
+    "one, csr": Case(kind="one", batch_size=4, sparse=True),
+    "no layers": Case(kind="many", batch_size=4, hidden=()),
+    "no layers, own experts": Case(kind="many", batch_size=4, hidden=(), gate_mask=one_hot(3)),
+    "many": Case(kind="many", batch_size=4, n_rows=(29,)),
+    "many, csr": Case(kind="many", batch_size=4, n_rows=(29,), sparse=True),
+    "many, hidden heads": Case(kind="many", batch_size=4, head_hidden=(4, 3)),
+    "many, shared head": Case(kind="many", batch_size=4, share_head=True),
+    "transfer": Case(kind="transfer", batch_size=4),
+    "transfer, unequal": Case(kind="transfer", batch_size=4, n_rows=(29, 11, 3)),
+    "transfer, the target is largest": Case(kind="transfer", batch_size=4, n_rows=(3, 7, 21)),
+    "transfer, linear": Case(kind="transfer", batch_size=4, map=Linear()),
+    "transfer, rectangular": Case(
+        kind="transfer", batch_size=4, map=Affine(), widths=(7, 2, 4), n_rows=(29, 11, 3)
+    ),
+    "transfer, csr": Case(
+        kind="transfer", batch_size=4, map=Affine(), widths=(7, 2, 4), sparse=True
+    ),
+    "own experts": Case(kind="many", batch_size=4, gate_mask=one_hot(3)),
+    "constant gates": Case(kind="many", batch_size=4, gate="constant", gate_mask=MIXED),
+    "linear gates": Case(
+        kind="transfer", batch_size=4, gate="linear", gate_mask=MIXED, map=Affine()
+    ),
+    "linear gates, csr": Case(
+        kind="many", batch_size=4, gate="linear", gate_mask=MIXED, sparse=True
+    ),
+    "frozen": Case(kind="transfer", batch_size=4, hidden=(4, 3), n_frozen_layers=1, map=Affine()),
+    "l1": Case(kind="many", batch_size=4, penalty="l1"),
+}
+OPTIMIZERS = {
+    "adam": (Adam(), naive.Adam),
+    "adam, other numbers": (Adam(0.5, 0.9, 1e-3), partial(naive.Adam, 0.5, 0.9, 1e-3)),
+    "adamw": (AdamW(weight_decay=0.1), partial(naive.Adam, weight_decay=0.1)),
+    "sgd": (SGD(0.0, nesterov=False), partial(naive.SGD, 0.0, nesterov=False)),
+    "momentum": (SGD(0.8, nesterov=False), partial(naive.SGD, 0.8, nesterov=False)),
+    "nesterov": (SGD(0.8), partial(naive.SGD, 0.8)),
+}
+
+
+def check_epochs(case, step_rule, n_epochs=3):
+    problem, model = case.build()
+    trainer = naive.Trainer(
+        model, problem.theta, step_rule, case.batch_size, np.random.default_rng(case.seed)
+    )
+    for lr in np.linspace(0.03, 0.01, n_epochs):
+        value, losses, finished = problem.epoch(lr)
+        expected, expected_losses = trainer.epoch(lr)
+        assert finished
+        np.testing.assert_allclose(value, expected, rtol=1e-10)
+        np.testing.assert_allclose(losses, expected_losses, rtol=1e-10)
+        np.testing.assert_allclose(problem.theta, trainer.theta, rtol=1e-10, atol=1e-10)
+    assert problem.n_steps == n_epochs * problem.steps_per_epoch
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_case_with_adam(case):
+    check_epochs(CASES[case], naive.Adam())
+
+
+@pytest.mark.parametrize("case", ["one", "many", "transfer, rectangular", "frozen"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer(case, optimizer):
+    plugin, step_rule = OPTIMIZERS[optimizer]
+    check_epochs(replace(CASES[case], optimizer=plugin), step_rule())
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_other_seeds(seed):
+    check_epochs(replace(CASES["transfer, rectangular"], seed=seed), naive.Adam(), n_epochs=6)
+
+
+def test_frozen_layers_stay():
+    problem, _ = CASES["frozen"].build()
+    before = problem.theta.copy()
+    problem.epoch(0.1)
+    n = problem.n_frozen
+    assert n > 0
+    assert np.array_equal(problem.theta[:n], before[:n])
+    assert not np.any(problem.theta[n:] == before[n:])
+
+
+# --- batches -------------------------------------------------------------------------------------
+
+
+class Summed(Optimizer):
+    """Sums the gradients and stays where it is."""
+
+    n_slots = 1
+
+    @staticmethod
+    def step(theta, grad, state, lr, step, hp):
+        """state += grad."""
+        for j in range(theta.size):
+            state[0, j] += grad[j]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        CASES["many"],
+        CASES["own experts"],
+        CASES["linear gates, csr"],
+        replace(CASES["transfer"], n_rows=(24, 12, 6)),
+        replace(CASES["transfer, rectangular"], n_rows=(24, 12, 3)),
+    ],
+    ids=lambda case: f"{case.kind}-{case.gate}",
+)
+def test_the_mean_over_a_pass_is_the_whole(case):
+    """The numbers of batches divide one another, so that every domain has full passes."""
+    problem, _ = replace(case, optimizer=Summed()).build()
+    value, grad, losses = problem.objective()
+    mean_value, mean_losses, _ = problem.epoch(0.0)
+    assert problem.steps_per_epoch > 2
+    np.testing.assert_allclose(mean_value, value, rtol=1e-12)
+    np.testing.assert_allclose(mean_losses, losses, rtol=1e-12)
+    np.testing.assert_allclose(
+        problem.state[0] / problem.steps_per_epoch, grad, rtol=1e-10, atol=1e-13
+    )
+
+
+def test_batches_of_unfinished_passes_are_unbiased():
+    """Eight steps hold two and two thirds of a pass over the second domain."""
+    problem, _ = replace(CASES["transfer, unequal"], optimizer=Summed()).build()
+    losses = problem.objective()[2]
+    seen = np.array([problem.epoch(0.0)[1] for _ in range(50)])
+    error = seen.std(axis=0) / np.sqrt(len(seen))
+    assert error[1] > 1e-3  # else there was nothing to test
+    assert (np.abs(seen.mean(axis=0) - losses) <= 4 * error + 1e-12).all()
+
+
+def rows_of_batches(problem, d):
+    """The rows of the domain's X in each batch of a new pass."""
+    data, work, _ = problem._batch_buffers(full=False)
+    n_batches, row_at = (domain_at(data.domains, d)[name] for name in ("n_batches", "row_at"))
+    shuffle_rows(data, work, d, problem.training.rng)
+    for b in range(n_batches):
+        draw_batch(data, work, d, b)
+        yield ints(work.batch_row, row_at, ints(work.n_rows, d, 1)[0]).copy()
+
+
+def test_a_pass_deals_every_row_once_and_every_task_evenly():
+    problem, _ = Case(kind="many", n_rows=(101,), batch_size=9).build()
+    rare = np.argmin([task.rows.size for task in problem.tasks])
+    labelled = np.unique(np.concatenate([task.rows for task in problem.tasks]))
+    passes = [list(rows_of_batches(problem, 0)) for _ in range(5)]
+    for batches in passes:
+        sizes = [rows.size for rows in batches]
+        assert max(sizes) <= 9
+        assert max(sizes) - min(sizes) <= 1
+        assert np.array_equal(np.sort(np.concatenate(batches)), labelled)
+        for t, task in enumerate(problem.tasks):
+            counts = [np.isin(rows, task.rows).sum() for rows in batches]
+            # The rows of a task lie in its own group and in those of rarer tasks.
+            n_groups = 1 if t == rare else 3
+            assert max(counts) - min(counts) <= n_groups
+    assert not np.array_equal(passes[0][0], passes[1][0])
+
+
+def test_every_row_is_as_likely_in_every_batch():
+    problem, _ = Case(kind="many", n_rows=(29,), batch_size=4).build()
+    n_passes, hits = 800, np.zeros((29, problem.steps_per_epoch))
+    for _ in range(n_passes):
+        for b, rows in enumerate(rows_of_batches(problem, 0)):
+            hits[rows, b] += 1
+    hits = hits[hits.any(axis=1)]
+    expected = n_passes / problem.steps_per_epoch
+    assert np.abs(hits - expected).max() < 5 * np.sqrt(expected)
+
+
+# --- the rest of an epoch ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", ["one", "many, hidden heads", "linear gates", "own experts"])
+def test_gradient_with_dropout(case):
+    """With the generator reset, the dropped units are the same in every evaluation."""
+    problem, _ = replace(
+        CASES[case], batch_size=100, dropout=0.4, hidden=(5, 4), optimizer=Summed()
+    ).build()
+    free, _ = replace(CASES[case], hidden=(5, 4)).build()
+    assert problem.objective()[0] == free.objective()[0]
+    rng = problem.training.rng
+    start = rng.bit_generator.state
+
+    def evaluate(theta):
+        rng.bit_generator.state = start
+        problem.theta[:], problem.state[:] = theta, 0
+        return problem.epoch(0.0)[0], problem.state[0].copy()
+
+    theta = problem.theta.copy()
+    value, grad = evaluate(theta)
+    assert value == evaluate(theta)[0]
+    assert value != problem.objective()[0]
+    directions = np.random.default_rng(1).standard_normal((10, theta.size))
+    for direction in directions:
+        ends = [evaluate(theta + sign * 1e-5 * direction)[0] for sign in (-1, 1)]
+        assert grad @ direction == pytest.approx((ends[1] - ends[0]) / 2e-5, rel=1e-6, abs=1e-9)
+
+
+def test_drop_out_keeps_the_mean():
+    h, slope = np.ones((200, 50)), np.full((200, 50), 2.0)
+    layers.drop_out(h, slope, 0.3, np.random.default_rng(0))
+    dropped = h == 0
+    assert dropped.mean() == pytest.approx(0.3, abs=0.02)
+    np.testing.assert_allclose(h[~dropped], 1 / 0.7)
+    np.testing.assert_allclose(slope[~dropped], 2 / 0.7)
+    assert not slope[dropped].any()
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_divergence_is_noticed_before_the_step(bad):
+    problem, _ = Case(kind="many", batch_size=4).build()
+    problem.theta[-1] = bad
+    before = problem.theta.copy()
+    with np.errstate(all="ignore"):  # for the plain kernels
+        assert not problem.epoch(0.01)[2]
+    assert np.array_equal(problem.theta, before, equal_nan=True)
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("case", CASES)
+def test_kernels_write_within_their_buffers(case, full):
+    """Every buffer gets margins, which an epoch and an objective leave alone."""
+    problem, _ = CASES[case].build()
+    _, work, _ = problem._batch_buffers(full)
+    _, fields = next(kept for kept in problem._keep if kept[0] is work)
+    margin, padded = 64, {}
+    for name, array in fields.items():
+        if not isinstance(array, np.ndarray):
+            continue
+        padded[name] = np.full(array.size + 2 * margin, 99, array.dtype)
+        padded[name][margin:-margin] = array.ravel()
+        setattr(work, name, padded[name].ctypes.data + margin * array.itemsize)
+    assert len(padded) == len(tables.WORK.names) - 2  # all but two sizes
+    for _ in range(2):
+        assert problem.objective()[0] if full else problem.epoch(0.01)[2]
+    for name, array in padded.items():
+        assert (array[:margin] == 99).all(), name
+        assert (array[-margin:] == 99).all(), name
