@@ -246,7 +246,7 @@ def calls_a_closure(theta, layout, strength, hp, grad):
 
 
 @pytest.mark.nojit
-@pytest.mark.parametrize("function", [closed, np.dot, L2], ids=str)
+@pytest.mark.parametrize("function", [closed, np.dot, L2])
 def test_only_plain_functions_are_compiled(function):
     with pytest.raises(TypeError, match="plain function without closure"):
         compiler.compiled(function, "penalty", "float64")

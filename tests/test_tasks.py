@@ -369,7 +369,6 @@ def test_unknown_label_names_the_task():
         ("labels", check_classification_targets),
         (3, check_classification_targets),
     ],
-    ids=repr,
 )
 def test_errors_begin_as_those_of_scikit_learn(y, refuse):
     with pytest.raises((TypeError, ValueError)) as theirs:
