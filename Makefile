@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test oldest nojit lint clean
+.PHONY: help demo test oldest nojit lint bench clean
 
 help:
 	@echo "make demo    run examples/demo.py: a table, and demo.png"
@@ -25,6 +25,7 @@ help:
 	@echo "make oldest  the suite with the oldest versions pyproject.toml allows"
 	@echo "make nojit   the tests marked nojit with the kernels as plain Python, and their coverage"
 	@echo "make lint    ruff, its formatter, numpydoc on the public names"
+	@echo "make bench   the benchmarks in their quick form"
 	@echo "make clean   remove environments, caches and results"
 
 demo: .venv-demo/.stamp
@@ -45,6 +46,10 @@ lint: .venv-test/.stamp
 	.venv-test/bin/ruff format --check .
 	.venv-test/bin/numpydoc lint $$(find skmtl -name '*.py')
 
+bench: .venv-bench/.stamp
+	.venv-bench/bin/python -m benchmarks.sklearn_parity --quick
+	.venv-bench/bin/python -m benchmarks.transfer_ladder --quick
+
 clean:
 	rm -rf .venv-* build dist *.egg-info .pytest_cache .ruff_cache .coverage .coverage.* htmlcov demo.png
 	find . -name __pycache__ -not -path "./.venv-*" -type d -prune -exec rm -rf {} +
@@ -61,6 +66,9 @@ endef
 
 .venv-demo/.stamp: pyproject.toml
 	$(call venv,.venv-demo,$(PYTHON),--editable ".[demo]")
+
+.venv-bench/.stamp: pyproject.toml
+	$(call venv,.venv-bench,$(PYTHON),--editable ".[bench]")
 
 .venv-test/.stamp: pyproject.toml
 	$(call venv,.venv-test,$(PYTHON),--editable "$(TEST_EXTRAS)")

@@ -25,7 +25,7 @@ from skmtl.datasets import load_digits_tasks, load_mnist_digits_pair
 from skmtl.metrics import make_task_scorer, task_scores
 from skmtl.model_selection import MultiTaskKFold
 
-N_SEEDS, N_FOLDS = 5, 3
+N_SEEDS, N_FOLDS = 4, 3
 
 # Several tasks.
 N_ROWS, MISSING = 200, 1 / 3
@@ -42,7 +42,7 @@ TARGET_EPOCHS = 400
 # MNIST as it is. Of lam and mu, the search may also choose the ends: source only, target only.
 LADDER = {
     "joint": ("joint, with a map", {"feature_map": "linear"}, None),
-    "finetune": ("finetuned", {"max_iter": 40}, {"alpha": ALPHAS}),
+    "finetune": ("finetuned", {"max_iter": 30}, {"alpha": ALPHAS}),
     "pooled": ("pooled rows", {}, {"alpha": ALPHAS}),
     "target_only": ("target only", {"max_iter": TARGET_EPOCHS}, {"alpha": ALPHAS}),
     "source_only": ("source only", {}, {"alpha": ALPHAS}),
@@ -90,7 +90,7 @@ def transfer(pair, seed):
     for strategy, (_, settings, grid) in LADDER.items():
         model = TransferClassifier(
             (64,), strategy=strategy, random_state=seed,
-            **{"max_iter": 20, "learning_rate_init": 3e-3, **settings},
+            **{"max_iter": 15, "learning_rate_init": 4e-3, **settings},
         )  # fmt: skip
         # Training on the source alone sees none of these rows: they all test one fit.
         everything = np.arange(len(rows))
@@ -239,8 +239,9 @@ def draw_curves(axis, ladder):
         color, marker, width = styles[strategy]
         mean, sd = ladder[strategy].mean(axis=0), ladder[strategy].std(axis=0, ddof=1)
         axis.fill_between(LABELS_A_CLASS, mean - sd, mean + sd, color=color, alpha=0.15, lw=0)
-        axis.plot(LABELS_A_CLASS, mean, color=color, marker=marker, lw=width, ms=6,
-                  ls="--" if strategy == "source_only" else "-", label=LADDER[strategy][0])  # fmt: skip
+        dashes = "--" if strategy == "source_only" else "-"
+        look = {"color": color, "marker": marker, "lw": width, "ms": 6, "ls": dashes}
+        axis.plot(LABELS_A_CLASS, mean, label=LADDER[strategy][0], **look)
     axis.set_xscale("log")
     axis.set_xticks(LABELS_A_CLASS, [str(k) for k in LABELS_A_CLASS])
     axis.minorticks_off()

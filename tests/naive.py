@@ -271,10 +271,10 @@ class Batches:
         if self.n == 1:
             self.dealt = [sum(self.groups, [])]
             return
-        first = int(rng.integers(0, self.n))
+        first = int(rng.random() * self.n)
         for group in self.groups:
             for i in range(len(group) - 1, 0, -1):
-                j = int(rng.integers(0, i + 1))
+                j = int(rng.random() * (i + 1))
                 group[i], group[j] = group[j], group[i]
         rows = sum(self.groups, [])
         self.dealt = [rows[(first + b) % self.n :: self.n] for b in range(self.n)]

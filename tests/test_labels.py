@@ -576,8 +576,10 @@ def per_task(Y, *by_class):
         ("balanced", ("balanced", "balanced", "balanced")),
         ([{2: 4.0}, None, "balanced"], ([1, 1, 4], None, "balanced")),
         ({"digit": {2: 4.0}, "loop": "balanced"}, ([1, 1, 4], None, "balanced")),
+        ({"odd": "balanced"}, (None, "balanced", None)),
+        ({"odd": None}, (None, None, None)),
     ],
-    ids=["dict", "balanced", "list", "names"],
+    ids=["dict", "balanced", "list", "names", "one name", "none"],
 )
 def test_class_weight_per_task(class_weight, by_class):
     pandas = pytest.importorskip("pandas")

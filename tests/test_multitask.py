@@ -605,12 +605,13 @@ def test_partial_fit_takes_weights():
 
 def test_fit_begins_anew_after_partial_fit():
     X, Y = wide()
-    used = quick().partial_fit(X[:, :3], Y, CLASSES).fit(X, Y)
-    fresh = quick().fit(X, Y)
-    assert np.array_equal(theta_of(used), theta_of(fresh))
-    assert np.array_equal(
-        theta_of(used.partial_fit(X, Y, CLASSES)), theta_of(fresh.partial_fit(X, Y))
-    )
+    for before in (X[:, :3], X):
+        used = quick().partial_fit(before, Y, CLASSES).fit(X, Y)
+        fresh = quick().fit(X, Y)
+        assert np.array_equal(theta_of(used), theta_of(fresh))
+        assert np.array_equal(
+            theta_of(used.partial_fit(X, Y, CLASSES)), theta_of(fresh.partial_fit(X, Y))
+        )
 
 
 def test_partial_fit_after_a_change_of_solver():

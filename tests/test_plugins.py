@@ -504,7 +504,9 @@ RULES = [
 
 
 @pytest.mark.parametrize("dtype, rtol", [("float64", 1e-12), ("float32", 1e-4)])
-@pytest.mark.parametrize("plugin, rule", RULES, ids=lambda x: None if isinstance(x, FunctionType) else str(x))
+@pytest.mark.parametrize(
+    "plugin, rule", RULES, ids=lambda x: None if isinstance(x, FunctionType) else str(x)
+)
 def test_optimizers_step_as_those_of_scikit_learn(plugin, rule, dtype, rtol):
     rng = np.random.default_rng(0)
     theta = rng.standard_normal(9)

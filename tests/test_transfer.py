@@ -815,6 +815,7 @@ def test_warm_start_after_finetuning_goes_on_with_the_target(again):
     clf = quick(strategy="finetune", warm_start=True, **options).fit(X, y, **source_of())
     clf.set_params(max_iter=5).fit(X, y, **again)
     assert clf.n_iter_ == 5
+    assert clf.pretrain_loss_curve_ is None
     source = quick(strategy="source_only", **options).fit(X, y, **source_of())
     want = quick(strategy="target_only", max_iter=20, source_model=source, **options).fit(X, y)
     np.testing.assert_allclose(theta_of(clf), theta_of(want), rtol=1e-12)

@@ -11,13 +11,21 @@ def shuffle_rows(data, work, d, rng):
     domain = domain_at(data.domains, d)
     if domain.n_batches == 1:
         return
-    ints(work.rotation, d, 1)[0] = rng.integers(0, domain.n_batches)
+    ints(work.rotation, d, 1)[0] = draw(rng, domain.n_batches)
     order = ints(data.order, domain.first_row, domain.n_rows)
     bounds = ints(data.group_ptr, domain.first_group, domain.n_groups + 1)
     for g in range(domain.n_groups):
         for i in range(bounds[g + 1] - 1, bounds[g], -1):  # Fisher and Yates
-            j = rng.integers(bounds[g], i + 1)
+            j = bounds[g] + draw(rng, i + 1 - bounds[g])
             order[i], order[j] = order[j], order[i]
+
+
+def draw(rng, n):
+    """A whole number from 0 to n - 1.
+
+    Numba's ``rng.integers`` makes an array for each of its numbers, and takes a second to compile.
+    """
+    return int(rng.random() * n)
 
 
 def draw_batch(data, work, d, b):

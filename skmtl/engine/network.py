@@ -294,6 +294,11 @@ def backward_experts(net, data, work, theta, grad, d):
 # --- gates: what a task's head reads ------------------------------------------------------------
 
 
+def head_reads_csr(net, domain):
+    """Whether the heads read CSR rows directly, because there is no layer before them."""
+    return net.n_trunk == 0 and reads_csr(domain)
+
+
 def reads_expert_directly(net, work, t):
     """Whether the head's input is the output of one expert, row for row."""
     task = task_at(net.tasks, t)
@@ -365,11 +370,11 @@ def add_gate_inputs(net, data, work, theta, t, gate):
 
 
 def mix_experts(net, data, work, theta, t):
-    """H_t = sum_e a_te H_e on the rows of task t, unless the head reads one expert as is."""
-    if reads_expert_directly(net, work, t):
-        return
+    """H_t = sum_e a_te H_e on the rows of task t, unless its head reads one expert, or X, as is."""
     task = task_at(net.tasks, t)
     domain = domain_at(data.domains, task.domain)
+    if reads_expert_directly(net, work, t) or head_reads_csr(net, domain):
+        return
     start, m = entries(work, t)
     positions = ints(work.entry_position, start, m)
     gate = float_matrix(theta, work.gate, start * net.n_experts, m, net.n_experts)
@@ -390,6 +395,8 @@ def backward_mixture(net, data, work, theta, grad, t, dmixture):
     """Add the gradient at H_t to the experts that it reads, and to the gate's parameters."""
     task = task_at(net.tasks, t)
     domain = domain_at(data.domains, task.domain)
+    if net.n_trunk == 0 and batch_dz(net, work, domain, theta, task.domain).shape[0] == 0:
+        return  # nothing below has parameters
     if reads_expert_directly(net, work, t):
         dh = expert_gradient(net, work, domain, theta, task.domain, task.only_expert)
         for i in range(dh.shape[0]):
@@ -480,12 +487,10 @@ def forward_head(net, data, work, theta, t, dropout, rng):
     """out = f_t(H_t) on the rows that carry a label of task t."""
     task = task_at(net.tasks, t)
     domain = domain_at(data.domains, task.domain)
-    on_csr = net.n_trunk == 0 and reads_csr(domain)
+    on_csr = head_reads_csr(net, domain)
     values, indices, indptr = csr_arrays(domain, theta)
     start, m = entries(work, t)
     rows = ints(work.entry_row, start, m)
-    if not on_csr:
-        mix_experts(net, data, work, theta, t)
     a = head_input(net, data, work, theta, t)
     for k in range(net.n_head_hidden):
         layer = hidden_layer(net, task.head, k)
@@ -511,10 +516,13 @@ def forward_head(net, data, work, theta, t, dropout, rng):
 
 
 def backward_head(net, data, work, theta, grad, t):
-    """Walk task t's head back from ``work.dout``: add to grad and to the experts' gradients."""
+    """Walk task t's head back from ``work.dout``: adds to grad; gives the gradient at H_t.
+
+    Where the head reads CSR rows there is no gradient at H_t to give.
+    """
     task = task_at(net.tasks, t)
     domain = domain_at(data.domains, task.domain)
-    on_csr = net.n_trunk == 0 and reads_csr(domain)
+    on_csr = head_reads_csr(net, domain)
     values, indices, indptr = csr_arrays(domain, theta)
     start, m = entries(work, t)
     rows = ints(work.entry_row, start, m)
@@ -526,7 +534,7 @@ def backward_head(net, data, work, theta, grad, t):
     dweight = matrix(grad, layer.weight, layer.n_out, layer.n_in)
     if on_csr and n_hidden == 0:
         add_csr_product_bt(values, indices, indptr, rows, delta, dweight)
-        return
+        return delta
     below = head_input(net, data, work, theta, t)
     if n_hidden > 0:
         below = head_layer(net, work, work.head_activation, theta, t, n_hidden - 1)
@@ -543,7 +551,7 @@ def backward_head(net, data, work, theta, grad, t):
         dhidden = matrix(grad, layer.weight, layer.n_in, layer.n_out)
         if k == 0 and on_csr:
             add_csr_product_at(values, indices, indptr, rows, delta, dhidden)
-            return
+            return delta
         below = head_input(net, data, work, theta, t)
         if k > 0:
             below = head_layer(net, work, work.head_activation, theta, t, k - 1)
@@ -552,6 +560,4 @@ def backward_head(net, data, work, theta, grad, t):
         below_delta = float_matrix(theta, work.delta, (k % 2) * work.delta_size, m, layer.n_in)
         product_bt(net, delta, weight, below_delta)
         delta = below_delta
-
-    if net.n_trunk > 0 or batch_dz(net, work, domain, theta, task.domain).shape[0] > 0:
-        backward_mixture(net, data, work, theta, grad, t, delta)
+    return delta

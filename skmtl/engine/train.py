@@ -13,10 +13,12 @@ from skmtl.engine.network import (
     backward_experts,
     backward_head,
     backward_map,
+    backward_mixture,
     clear_gradients,
     forward_experts,
     forward_head,
     head_out,
+    mix_experts,
     read_input,
 )
 from skmtl.engine.pointers import (
@@ -126,13 +128,15 @@ def gradient(net, data, work, theta, grad, full, step, rng):
         forward_experts(net, data, work, theta, d, dropout, rng)
     for t in range(net.n_tasks):
         n_batches = domain_at(data.domains, task_at(net.tasks, t).domain).n_batches
+        mix_experts(net, data, work, theta, t)
         forward_head(net, data, work, theta, t, dropout, rng)
         task_loss(net, work, theta, t, 1 if full else n_batches)
     value = weigh_tasks(net, work, theta, step)
     clear_gradients(net, data, work, theta, grad)
     for t in range(net.n_tasks):
         if entries(work, t)[1] > 0:
-            backward_head(net, data, work, theta, grad, t)
+            delta = backward_head(net, data, work, theta, grad, t)
+            backward_mixture(net, data, work, theta, grad, t, delta)
     for d in range(net.n_domains):
         backward_experts(net, data, work, theta, grad, d)
         backward_map(net, data, work, theta, grad, d)
