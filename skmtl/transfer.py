@@ -50,7 +50,7 @@ class TransferClassifier(NetworkClassifier):
     mu : float, default=0.1
         :math:`\mu`, the strength of the penalty on the feature map.
     feature_map : str or FeatureMap, default="identity"
-        g, one for each source: "identity", "linear", "affine", or an installed plugin.
+        The map g, one for each source: "identity", "linear", "affine", or an installed plugin.
     map_penalty : str or Penalty, default="identity"
         :math:`R(g)`.
     alpha : float, default=1e-4

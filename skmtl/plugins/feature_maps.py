@@ -165,25 +165,25 @@ class Affine(Linear):
     def forward(theta, x, hp, work, out):
         """out = x A + b."""
         linear_forward(theta, x, hp, work, out)
-        add_offset(theta, out)
+        _add_offset(theta, out)
 
     @staticmethod
     def backward(theta, x, hp, work, dout, grad):
         """grad += x^T dout for A, column sums for b."""
         linear_backward(theta, x, hp, work, dout, grad)
-        add_offset_gradient(dout, grad)
+        _add_offset_gradient(dout, grad)
 
     @staticmethod
     def forward_csr(theta, values, indices, indptr, rows, hp, work, out):
         """out_i = x_i A + b over the rows of a CSR matrix."""
         linear_forward_csr(theta, values, indices, indptr, rows, hp, work, out)
-        add_offset(theta, out)
+        _add_offset(theta, out)
 
     @staticmethod
     def backward_csr(theta, values, indices, indptr, rows, hp, work, dout, grad):
         """grad += X^T dout for A, column sums for b."""
         linear_backward_csr(theta, values, indices, indptr, rows, hp, work, dout, grad)
-        add_offset_gradient(dout, grad)
+        _add_offset_gradient(dout, grad)
 
     def transform(self, theta, X, n_out):
         """Give X A + b."""
@@ -194,7 +194,7 @@ linear_forward, linear_backward = Linear.forward, Linear.backward
 linear_forward_csr, linear_backward_csr = Linear.forward_csr, Linear.backward_csr
 
 
-def add_offset(theta, out):
+def _add_offset(theta, out):
     """Add b, the end of theta, to every row."""
     start = theta.size - out.shape[1]
     for i in range(out.shape[0]):
@@ -202,7 +202,7 @@ def add_offset(theta, out):
             out[i, j] += theta[start + j]
 
 
-def add_offset_gradient(dout, grad):
+def _add_offset_gradient(dout, grad):
     """Add the column sums of dout to the gradient of b, the end of grad."""
     start = grad.size - dout.shape[1]
     for i in range(dout.shape[0]):
