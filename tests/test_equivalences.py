@@ -237,7 +237,7 @@ def test_as_accurate_as_scikit_learn(load, kind):
         theirs = MLPClassifier(random_state=seed, alpha=alpha, **options)
         scores.append([m.fit(X_train, y_train).score(X_test, y_test) for m in (ours, theirs)])
     ours, theirs = np.transpose(scores)
-    assert abs(ours.mean() - theirs.mean()) <= max(theirs.std(ddof=1), 0.01)
+    assert abs(ours.mean() - theirs.mean()) <= max(theirs.std(ddof=1), 0.015)
 
 
 # --- tasks among themselves ----------------------------------------------------------------------
