@@ -16,10 +16,9 @@ class _Diverged(ArithmeticError):
 class Schedule:
     """When to stop, and the learning rate of each epoch, like scikit-learn's MLP.
 
-    "invscaling" divides the first rate by the square root of the epoch's number (scikit-learn: of
-    the number of rows read so far, so that it all but stops after one epoch), "adaptive" by five
-    whenever the loss has not improved for ``n_iter_no_change`` epochs, "cosine" follows half a wave
-    down to zero at ``max_iter``.
+    "invscaling" divides the first rate by the square root of the number of rows read so far,
+    "adaptive" by five whenever the loss has not improved for ``n_iter_no_change`` epochs, "cosine"
+    follows half a wave down to zero at ``max_iter``.
     """
 
     kind: str
@@ -30,10 +29,10 @@ class Schedule:
     early_stopping: bool
     verbose: bool = False
 
-    def rate(self, epoch, n_reductions):
-        """Learning rate of an epoch, counted from 0."""
+    def rate(self, epoch, n_rows, n_reductions):
+        """Learning rate of an epoch, counted from 0, of passes over ``n_rows`` rows."""
         if self.kind == "invscaling":
-            return self.lr / np.sqrt(epoch + 1.0)
+            return self.lr / np.sqrt(epoch * n_rows + 1.0)
         if self.kind == "adaptive":
             return self.lr / 5.0**n_reductions
         if self.kind == "cosine":
@@ -111,8 +110,9 @@ def run_epochs(problem, schedule, watch, snapshot, validate=None):
     for epoch in range(schedule.max_iter):
         before = problem.theta.copy()
         watch.epoch_begin()
+        lr = schedule.rate(epoch, problem.n_rows, n_reductions)
         try:
-            loss, task_losses, finished = problem.epoch(schedule.rate(epoch, n_reductions))
+            loss, task_losses, finished = problem.epoch(lr)
             if not finished:
                 problem.theta[:] = before
                 _tell_divergence(epoch + 1, schedule.lr)
@@ -140,7 +140,7 @@ def run_epochs(problem, schedule, watch, snapshot, validate=None):
             converged = True
             break
         if patience.has_run_out(figure):
-            if schedule.kind != "adaptive" or schedule.rate(epoch, n_reductions) <= 1e-6:
+            if schedule.kind != "adaptive" or lr <= 1e-6:
                 converged = True
                 break
             n_reductions += 1
@@ -165,7 +165,8 @@ def run_lbfgs(problem, schedule, watch, snapshot):
     problem : Problem
         Its theta ends at the minimum.
     schedule : Schedule
-        ``max_iter`` and ``tol`` (on the largest component of the gradient) are used.
+        ``max_iter`` and ``tol`` (on the largest component of the gradient) are used; it also ends
+        where the objective falls by less than SciPy's default ``ftol``, as in scikit-learn.
     watch : FitTask
         Told of every iteration; may ask to stop.
     snapshot : callable
@@ -182,7 +183,7 @@ def run_lbfgs(problem, schedule, watch, snapshot):
     """
     history, free = History(), slice(problem.n_frozen, None)
     theta = problem.theta.copy()
-    latest = {}
+    latest = {"stopped": False}
 
     def value_grad(x):
         theta[free] = x
@@ -199,6 +200,7 @@ def run_lbfgs(problem, schedule, watch, snapshot):
         if schedule.verbose:
             _print_epoch(history.n_iter - 1, latest["value"], [])
         if watch.epoch_end(snapshot):
+            latest["stopped"] = True
             raise StopIteration
 
     try:
@@ -222,6 +224,14 @@ def run_lbfgs(problem, schedule, watch, snapshot):
         warnings.warn(
             f"lbfgs: max_iter={schedule.max_iter} iterations are over and the optimization has "
             "not converged yet.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    elif not (result.success or latest["stopped"]):
+        warnings.warn(
+            f"lbfgs ended after {history.n_iter} iterations without convergence "
+            f"({result.message}): scale the columns of X (StandardScaler), compute in float64, or "
+            "use solver='adam'.",
             ConvergenceWarning,
             stacklevel=2,
         )

@@ -1,5 +1,6 @@
 """TransferClassifier: one target task with the help of a source."""
 
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -285,7 +286,7 @@ class TransferClassifier(NetworkClassifier):
             Their labels.
         X_unlabeled : array-like of shape (n_rows, n_features), default=None
             More rows of the target, which never enter a test fold; they count in
-            ``standardize="per_domain"``.
+            ``standardize="per_domain"`` alone.
         X_val, y_val : array-like, default=None
             Rows of the target to validate on with ``early_stopping=True``, in place of some of X.
 
@@ -317,10 +318,10 @@ class TransferClassifier(NetworkClassifier):
             two_stages = self.strategy == "finetune" and bool(sources) and not warm
             n_subtasks = 2 if two_stages else self.max_iter
             watch = stage = begin_fit(self, n_subtasks, X=X, y=y, sample_weight=sample_weight)
-            self.pretrain_loss_curve_, interrupted = None, False
+            self.pretrain_loss_curve_, ended = None, False
             if two_stages:
                 stage = watch.stage("source", self.max_iter)
-                pretrained, interrupted = self._pretrain(
+                pretrained, ended = self._pretrain(
                     target, row_weight, sources, rng, pretrained, stage
                 )
                 stage = watch.stage("target", self.max_iter)
@@ -330,7 +331,7 @@ class TransferClassifier(NetworkClassifier):
             parts[0] = parts[0].only(rows)
             problem = self._describe(parts, target.X, rng, pretrained, self.freeze, resume=warm)
             validate = validate_on and self._scorer_of(problem, *validate_on)
-            history = History() if interrupted else self._run(problem, stage, validate)
+            history = History() if ended else self._run(problem, stage, validate)
             self._store(problem.layout, problem.theta, history)
             if two_stages:
                 stage.end({})
@@ -452,6 +453,12 @@ class TransferClassifier(NetworkClassifier):
             raise ValueError("strategy='source_only' needs X_source and y_source.")
         if X_unlabeled is not None:
             X_unlabeled = self._validate_X(X_unlabeled)
+            if self.standardize is None:
+                warnings.warn(
+                    "X_unlabeled has no effect with standardize=None; standardize='per_domain' "
+                    "counts it.",
+                    stacklevel=4,
+                )
         row_weight = row_weights(sample_weight, X)
         learns_target = classes is None and self.strategy != "source_only"
         if learns_target and not row_weight[target.codes >= 0].any():
@@ -479,15 +486,15 @@ class TransferClassifier(NetworkClassifier):
         return None if self.source_model is None else read_source_model(self.source_model)
 
     def _pretrain(self, target, row_weight, sources, rng, pretrained, watch):
-        """Train on the sources alone; gives the weights to go on from, and if it was stopped."""
+        """Train on the sources alone; gives the weights to go on from, and if the fit is to end."""
         parts = self._plan("source_only", target, row_weight, sources)
         problem = self._describe(parts, target.X, rng, pretrained)
         history = self._run(problem, watch)
         self.pretrain_loss_curve_ = history.losses
         self._keep_maps(parts, len(sources), problem)
-        watch.end(self._fitted_as_of(problem))
+        stopped = watch.end(self._fitted_as_of(problem))
         pretrained = as_pretrained(problem.layout, problem.theta, self.classes_)
-        return pretrained, history.interrupted
+        return pretrained, history.interrupted or stopped
 
     def _plan(self, strategy, target, row_weight, sources):
         """The parts of a stage: the target and the sources that weigh something.
@@ -531,6 +538,12 @@ class TransferClassifier(NetworkClassifier):
     def _validation_rows_of(self, part, X_val, y_val, rng):
         """Rows of the target to train on, and those to validate on; a source has none."""
         if part.source is not None:
+            if self.early_stopping:
+                warnings.warn(
+                    "early_stopping=True has no effect where the source alone is trained "
+                    f"(strategy={self.strategy!r}, lam={self.lam!r}): it watches the target.",
+                    stacklevel=4,
+                )
             return np.arange(len(part.codes)), None
         codes, weight = part.codes[:, None], part.weight[:, None]
         return self._validation_rows(part.X, codes, weight, X_val, y_val, rng)

@@ -367,7 +367,7 @@ def rates_of(clf, X, Y, monkeypatch):
     "schedule, formula",
     [
         ("constant", lambda k: 0.2 + 0 * k),
-        ("invscaling", lambda k: 0.2 / np.sqrt(k + 1)),
+        ("invscaling", lambda k: 0.2 / np.sqrt(59 * k + 1)),  # 59 of the rows have labels
         ("cosine", lambda k: 0.1 * (1 + np.cos(np.pi * k / 15))),
     ],
 )
@@ -738,3 +738,16 @@ def test_lbfgs_has_no_minibatches(name, value):
 def test_convergence_of_lbfgs_is_told():
     with pytest.warns(ConvergenceWarning, match="lbfgs: max_iter=2"):
         quick(solver="lbfgs", max_iter=2).fit(*wide())
+
+
+def test_failure_of_lbfgs_is_told(monkeypatch):
+    """A gradient that points uphill makes its line search fail."""
+    objective = Problem.objective
+
+    def uphill(self, theta=None):
+        value, grad, losses = objective(self, theta)
+        return value, -grad, losses
+
+    monkeypatch.setattr(Problem, "objective", uphill)
+    with pytest.warns(ConvergenceWarning, match="lbfgs ended after .* without convergence"):
+        quick(solver="lbfgs").fit(*wide())

@@ -308,8 +308,8 @@ def test_read_only_memmaps(estimator, kind, tmp_path):
 class Recorder:
     """Keeps what it is told, with the score of the model so far; may ask to stop."""
 
-    def __init__(self, stop_after=None):
-        self.stop_after = stop_after
+    def __init__(self, stop_after=None, stop_stage=None):
+        self.stop_after, self.stop_stage = stop_after, stop_stage
         self.events, self.scores = [], []
 
     def setup(self, estimator, context):
@@ -324,7 +324,9 @@ class Recorder:
     def on_fit_task_end(self, estimator, context, *, X, y, fitted_estimator):
         self.events.append(f"end {context.task_name}")
         self.scores.append(fitted_estimator.score(X, y))
-        return context.task_name == "epoch" and context.task_id + 1 == self.stop_after
+        if context.task_name == "epoch":
+            return context.task_id + 1 == self.stop_after
+        return context.task_name == self.stop_stage
 
 
 def epochs(n):
@@ -370,6 +372,16 @@ def test_callbacks_see_the_stages_of_finetuning():
     target = ["begin target", *epochs(2), "end target"]
     assert recorder.events == ["setup", "begin fit", *source, *target, "end fit", "teardown"]
     assert len(clf.pretrain_loss_curve_) == len(clf.loss_curve_) == 2
+
+
+@needs_callbacks
+def test_a_callback_ends_finetuning_after_the_source():
+    clf = TransferClassifier(**QUICK, strategy="finetune")
+    X, y = blobs()
+    clf.set_callbacks(Recorder(stop_stage="source")).fit(X, y, **source_of())
+    assert clf.loss_curve_ == []
+    want = TransferClassifier(**QUICK, strategy="source_only").fit(X, y, **source_of())
+    np.testing.assert_array_equal(clf.coefs_[0], want.coefs_[0])
 
 
 @needs_callbacks

@@ -554,6 +554,18 @@ def test_unlabelled_rows_count_in_the_scale():
         clf.fit(X, y, X_unlabeled=np.zeros((9, 5)))
 
 
+def test_unlabelled_rows_without_use_are_told():
+    X, y = blobs()
+    with pytest.warns(UserWarning, match="X_unlabeled has no effect with standardize=None"):
+        quick().fit(X, y, X_unlabeled=X, **source_of())
+
+
+@pytest.mark.parametrize("parameters", [{"strategy": "source_only"}, {"lam": 0.0}])
+def test_early_stopping_without_target_is_told(parameters):
+    with pytest.warns(UserWarning, match="early_stopping=True has no effect"):
+        quick(early_stopping=True, **parameters).fit(*blobs(), **source_of())
+
+
 def test_rows_without_weight_do_not_count_in_the_scale():
     X, y = blobs()
     keep = np.arange(60) % 3 > 0

@@ -74,6 +74,11 @@ class Problem:
         self._buffers = {}
 
     @property
+    def n_rows(self):
+        """Rows in use of the domain that has the most: what an epoch passes over."""
+        return int(self._domain_table.n_rows.max())
+
+    @property
     def steps_per_epoch(self):
         """Batches of the domain that has the most."""
         return int(self._domain_table.n_batches.max())
