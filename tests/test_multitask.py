@@ -245,6 +245,7 @@ def test_calibration_of_a_task(ensemble):
         np.testing.assert_allclose(calibrated.predict_proba(X).sum(axis=1), 1)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # old matplotlib, new pyparsing
 def test_displays_of_a_task():
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("agg")
