@@ -19,7 +19,9 @@ from skmtl._compat import (
 from skmtl.engine.layers import ACTIVATIONS
 from skmtl.fitting import History, Schedule, divergence_message, run_epochs, run_lbfgs
 from skmtl.metrics import mean_task_accuracy
+from skmtl.plugins.base import ClassificationLoss, Start
 from skmtl.plugins.registry import resolve
+from skmtl.plugins.weightings import Uniform
 from skmtl.prediction import NetworkPredictor
 from skmtl.tasks import encode_labels
 
@@ -48,6 +50,8 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
+        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "record_affinity": ["boolean"],
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
         "missing_label": "no_validation",
         "warm_start": ["boolean"],
@@ -77,10 +81,22 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
     def _resolve_plugins(self):
         """Look up the plugins; leaves them in ``loss_``, ``penalty_`` and so on."""
         self.loss_ = resolve("losses", self.loss, "loss")
+        if not isinstance(self.loss_, ClassificationLoss):
+            raise ValueError(
+                f"The 'loss' parameter of {type(self).__name__} must be a loss on classes. Got "
+                f"{self.loss!r}, a loss on numbers, instead."
+            )
         self.penalty_ = resolve("penalties", self.penalty, "penalty")
         self.weighting_ = resolve("weightings", self.weighting, "weighting")
         if self._uses_lbfgs:
-            unusable = {"early_stopping": self.early_stopping, "dropout": self.dropout}
+            unusable = {
+                "early_stopping": self.early_stopping,
+                "dropout": self.dropout,
+                "clip_norm": self.clip_norm,
+                "record_affinity": self.record_affinity,
+            }
+            if not isinstance(self.weighting_, Uniform):
+                unusable["weighting"] = self.weighting
             for name, value in unusable.items():
                 if value:
                     raise ValueError(
@@ -169,7 +185,18 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=4)
         return np.random.default_rng(seed)
 
-    def _problem(self, layout, theta, domains, tasks, penalties, rng, *, n_frozen_layers=0):
+    def _penalty_term(self, penalty, strength, blocks, theta, pretrained=None, fisher=None):
+        """A penalty on weight matrices; ``pretrained`` and ``fisher`` are those of ``Start``."""
+        from skmtl.engine.problem import PenaltyTerm  # imports numba
+
+        def constants(trained_blocks):
+            return penalty.constants(Start(theta, pretrained, fisher, trained_blocks))
+
+        return PenaltyTerm(penalty, float(strength), blocks, constants)
+
+    def _problem(
+        self, layout, theta, domains, tasks, penalties, rng, *, n_frozen_layers=0, alignments=()
+    ):
         """The engine's view of a fit."""
         from skmtl.engine.problem import Problem, Training  # imports numba
 
@@ -182,8 +209,10 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
             batch_size=int(min(batch_size, n_rows)),
             dropout=float(self.dropout),
             n_frozen_layers=n_frozen_layers,
+            clip_norm=np.inf if self.clip_norm is None else float(self.clip_norm),
+            record_affinity=self.record_affinity,
         )
-        return Problem(layout, theta, domains, tasks, penalties, training)
+        return Problem(layout, theta, domains, tasks, penalties, training, alignments)
 
     def _schedule(self):
         return Schedule(
@@ -232,23 +261,23 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
 
     def _train_chunk(self, problem, resume):
         """Train one epoch from where the last call left the optimizer, and store the result."""
-        history = History(
-            list(getattr(self, "loss_curve_", [])), list(getattr(self, "task_loss_curves_", []))
-        )
+        curves = "loss_curve_", "task_loss_curves_", "task_weights_path_"
+        history = History(*(list(getattr(self, name, [])) for name in curves))
         if "state" in resume and resume["state"].shape == problem.state.shape:
             problem.state[...], problem.n_steps = resume["state"], resume["n_steps"]
+            problem.weighting_state[...] = resume["weighting_state"]
         if any(task.rows.size for task in problem.tasks):
             before = problem.theta.copy()
             loss, task_losses, finished = problem.epoch(self.learning_rate_init)
             if not finished:
                 problem.theta[:] = before
                 raise ValueError(divergence_message(history.n_iter + 1, self.learning_rate_init))
-            history.losses.append(float(loss))
-            history.task_losses.append(task_losses)
-        self._store(problem.layout, problem.theta, history)
+            history.add(loss, task_losses, problem.mean_weights)
+        self._store(problem, history)
         self._resume = {
             "rng": resume["rng"].bit_generator.state,
             "state": problem.state,
+            "weighting_state": problem.weighting_state,
             "n_steps": problem.n_steps,
         }
 
@@ -267,15 +296,17 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
         """Outputs of a head; a constant needs none, but has one."""
         return 1 if len(classes) == 1 else self.loss_.n_outputs(classes)
 
-    def _store(self, layout, theta, history):
+    def _store(self, problem, history):
         """Leave the fitted network and the curves of its training."""
         self.__dict__.pop("_resume", None)
-        self.__dict__.update(_stored(layout, theta))
+        self.__dict__.update(_stored(problem.layout, problem.theta))
         self.n_iter_ = max(history.n_iter, 1)
         self.loss_curve_ = history.losses
-        self.task_loss_curves_ = np.array(history.task_losses).reshape(
-            history.n_iter, len(layout.architecture.task_heads)
-        )
+        by_task = history.n_iter, len(problem.tasks)
+        self.task_loss_curves_ = np.array(history.task_losses).reshape(by_task)
+        self.task_weights_path_ = np.array(history.task_weights).reshape(by_task)
+        by_task = self.record_affinity or self.weighting_.needs_gram
+        self.task_affinity_ = problem.affinity() if by_task else None
         self.validation_scores_ = history.validation_scores or None
         self.best_validation_score_ = max(history.validation_scores, default=None)
 

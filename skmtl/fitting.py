@@ -48,7 +48,7 @@ class History:
     ----------
     losses : list of float
         The objective, by epoch.
-    task_losses : list of ndarray of shape (n_tasks,)
+    task_losses, task_weights : list of ndarray of shape (n_tasks,)
     validation_scores : list of float
     interrupted : bool
         Whether the user ended it.
@@ -56,6 +56,7 @@ class History:
 
     losses: list = field(default_factory=list)
     task_losses: list = field(default_factory=list)
+    task_weights: list = field(default_factory=list)
     validation_scores: list = field(default_factory=list)
     interrupted: bool = False
 
@@ -63,6 +64,12 @@ class History:
     def n_iter(self):
         """Epochs run."""
         return len(self.losses)
+
+    def add(self, loss, task_losses, task_weights):
+        """Note an epoch."""
+        self.losses.append(float(loss))
+        self.task_losses.append(task_losses)
+        self.task_weights.append(task_weights.copy())
 
 
 @dataclass
@@ -118,8 +125,7 @@ def run_epochs(problem, schedule, watch, snapshot, validate=None):
                 _tell_divergence(epoch + 1, schedule.lr)
                 converged = True
                 break
-            history.losses.append(float(loss))
-            history.task_losses.append(task_losses)
+            history.add(loss, task_losses, problem.mean_weights)
             figure = loss
             if validate is not None:
                 score = validate()
@@ -195,8 +201,7 @@ def run_lbfgs(problem, schedule, watch, snapshot):
 
     def after_iteration(x):
         problem.theta[free] = x
-        history.losses.append(float(latest["value"]))
-        history.task_losses.append(latest["losses"])
+        history.add(latest["value"], latest["losses"], problem.mean_weights)
         if schedule.verbose:
             _print_epoch(history.n_iter - 1, latest["value"], [])
         if watch.epoch_end(snapshot):

@@ -66,6 +66,10 @@ class MultiTaskClassifier(NetworkClassifier):
         Epochs to wait.
     dropout : float, default=0.0
         Probability with which a hidden unit is dropped in training.
+    clip_norm : float or None, default=None
+        The longest gradient that a step may have; a longer one is scaled down to it.
+    record_affinity : bool, default=False
+        Whether to take each task's gradient by itself, for ``task_affinity_``.
     class_weight : dict, "balanced", list or None, default=None
         Weights of classes: for all tasks, or a list with an entry for each, or a dict with an
         entry for some of the task names.
@@ -101,6 +105,12 @@ class MultiTaskClassifier(NetworkClassifier):
         The objective by epoch.
     task_loss_curves_ : ndarray of shape (n_iter_, n_tasks)
         Each task's loss by epoch.
+    task_weights_path_ : ndarray of shape (n_iter_, n_tasks)
+        Mean over the steps of each epoch of what ``weighting`` gave.
+    task_affinity_ : ndarray of shape (n_tasks, n_tasks) or None
+        Mean cosine between the tasks' gradients at the parameters that they share, with
+        ``record_affinity=True`` or a weighting that works on these gradients; above 0 the tasks
+        pull the same way, below they are in conflict. NaN: the two never met in a batch.
     validation_scores_ : list of float or None
         Mean accuracy of the tasks on the validation rows by epoch.
     best_validation_score_ : float or None
@@ -159,6 +169,8 @@ class MultiTaskClassifier(NetworkClassifier):
         validation_fraction=0.1,
         n_iter_no_change=10,
         dropout=0.0,
+        clip_norm=None,
+        record_affinity=False,
         class_weight=None,
         missing_label=np.nan,
         warm_start=False,
@@ -183,6 +195,8 @@ class MultiTaskClassifier(NetworkClassifier):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.dropout = dropout
+        self.clip_norm = clip_norm
+        self.record_affinity = record_affinity
         self.class_weight = class_weight
         self.missing_label = missing_label
         self.warm_start = warm_start
@@ -243,7 +257,7 @@ class MultiTaskClassifier(NetworkClassifier):
             watch = begin_fit(self, self.max_iter, X=X, y=y, sample_weight=sample_weight)
             validate = validate_on and self._scorer_of(problem, *validate_on)
             history = self._run(problem, watch, validate)
-            self._store(problem.layout, problem.theta, history)
+            self._store(problem, history)
             watch.end()
         return self
 
@@ -365,8 +379,6 @@ class MultiTaskClassifier(NetworkClassifier):
 
     def _describe(self, X, codes, weight, rows, rng, *, resume):
         """The problem: one domain, a task per column, the penalty on all weights."""
-        from skmtl.engine.problem import PenaltyTerm  # imports numba
-
         hidden = self._widths("hidden_layer_sizes")
         n_tasks = codes.shape[1]
         n_outputs = [self._n_outputs(classes) for classes in self._task_classes]
@@ -401,7 +413,7 @@ class MultiTaskClassifier(NetworkClassifier):
                     weight=weight[trained, t],
                 )
             )
-        penalties = [PenaltyTerm(self.penalty_, float(self.lam), layout.blocks)]
+        penalties = [self._penalty_term(self.penalty_, self.lam, layout.blocks, theta)]
         return self._problem(layout, theta, [Domain(X)], tasks, penalties, rng)
 
     def task(self, task):

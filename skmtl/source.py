@@ -1,6 +1,7 @@
 """Where a transfer comes from: source data as fit arguments, or a fitted model."""
 
 import warnings
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -172,12 +173,17 @@ def validate_sources(
 
 
 class Pretrained(NamedTuple):
-    """Weights to start from: (weight, bias) of each trunk layer and head layer, and classes."""
+    """Weights to start from: (weight, bias) of each trunk layer and head layer, and classes.
+
+    ``fisher`` gives the diagonal of their Fisher information in the same form; None where the
+    source's data are not at hand.
+    """
 
     trunk: list
     head: list
     classes: np.ndarray
     activation: str
+    fisher: Callable | None = None
 
 
 def read_source_model(model):
@@ -224,13 +230,13 @@ def read_source_model(model):
     return Pretrained(list(zip(model.coefs_, model.intercepts_)), head, classes, model.activation)
 
 
-def as_pretrained(layout, theta, classes):
+def as_pretrained(problem, classes):
     """The trunk and first head of a trained network, to start the next stage from.
 
     Parameters
     ----------
-    layout : Layout
-    theta : ndarray
+    problem : Problem
+        The stage that is over.
     classes : ndarray
         Labels of the first head.
 
@@ -238,8 +244,13 @@ def as_pretrained(layout, theta, classes):
     -------
     Pretrained
     """
-    activation = layout.architecture.activation
-    return Pretrained(*_trunk_and_head(layout, theta), classes, activation)
+    layout, theta = problem.layout, problem.theta
+
+    def part_of(vector, fisher=None):
+        trunk, head = _trunk_and_head(layout, vector)
+        return Pretrained(trunk, head, classes, layout.architecture.activation, fisher)
+
+    return part_of(theta, lambda: part_of(problem.fisher()))
 
 
 def _trunk_and_head(layout, theta):
@@ -260,6 +271,11 @@ def take_weights(layout, theta, pretrained, with_head):
     pretrained : Pretrained
     with_head : bool
 
+    Returns
+    -------
+    ndarray of bool
+        Which parameters were written.
+
     Raises
     ------
     ValueError
@@ -274,9 +290,14 @@ def take_weights(layout, theta, pretrained, with_head):
             f"activation={pretrained.activation!r}; X, hidden_layer_sizes and activation ask for "
             f"{wanted} and {architecture.activation!r}."
         )
-    trunk, head = _trunk_and_head(layout, theta)
-    pairs = list(zip(trunk, pretrained.trunk))
+    written = np.zeros(theta.shape, bool)
+    (trunk, head), (trunk_written, head_written) = (
+        _trunk_and_head(layout, vector) for vector in (theta, written)
+    )
+    triples = list(zip(trunk, pretrained.trunk, trunk_written))
     if with_head and [w.shape for w, _ in head] == [w.shape for w, _ in pretrained.head]:
-        pairs += zip(head, pretrained.head)
-    for (weight, bias), (new_weight, new_bias) in pairs:
-        weight[...], bias[...] = new_weight, new_bias
+        triples += zip(head, pretrained.head, head_written)
+    for mine, theirs, flags in triples:
+        for k in (0, 1):  # weight, bias
+            mine[k][...], flags[k][...] = theirs[k], True
+    return written

@@ -4,16 +4,18 @@ import warnings
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.sparse import issparse
+from scipy.sparse import issparse, vstack
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
 
 from skmtl._compat import HasMethods, Interval, StrOptions, begin_fit, fit_context
 from skmtl.base import NetworkClassifier, has_partial_fit, known_classes
+from skmtl.engine.blocks import map_block_table
 from skmtl.engine.data import Domain, Task
-from skmtl.engine.layout import MAP_BLOCK, Architecture, Layout
+from skmtl.engine.layout import Architecture, Layout
 from skmtl.fitting import History
+from skmtl.plugins.base import Alignment
 from skmtl.plugins.feature_maps import Identity
 from skmtl.plugins.registry import resolve
 from skmtl.prediction import FLOATS
@@ -52,8 +54,9 @@ class TransferClassifier(NetworkClassifier):
         :math:`\mu`, the strength of the penalty on the feature map.
     feature_map : str or FeatureMap, default="identity"
         The map g, one for each source: "identity", "linear", "affine", or an installed plugin.
-    map_penalty : str or Penalty, default="identity"
-        :math:`R(g)`.
+    map_penalty : str, Penalty or Alignment, default="identity"
+        :math:`R(g)`: a penalty on the parameters of g, or an alignment of the distributions of
+        source and target, which also reads target rows without label.
     alpha : float, default=1e-4
         :math:`\alpha`, the strength of the penalty on the weights of trunk and heads.
     penalty : str or Penalty, default="l2"
@@ -100,6 +103,10 @@ class TransferClassifier(NetworkClassifier):
         Epochs to wait.
     dropout : float, default=0.0
         Probability with which a hidden unit is dropped in training.
+    clip_norm : float or None, default=None
+        The longest gradient that a step may have; a longer one is scaled down to it.
+    record_affinity : bool, default=False
+        Whether to take each task's gradient by itself, for ``task_affinity_``.
     class_weight : dict, "balanced" or None, default=None
         Weights of classes, in all domains.
     missing_label : scalar, default=np.nan
@@ -134,6 +141,12 @@ class TransferClassifier(NetworkClassifier):
         By epoch the loss of the target and of each source that takes part.
     pretrain_loss_curve_ : list of float or None
         The objective of the first stage of ``strategy="finetune"``.
+    task_weights_path_ : ndarray of shape (n_iter_, n_tasks)
+        Mean over the steps of each epoch of what ``weighting`` gave.
+    task_affinity_ : ndarray of shape (n_tasks, n_tasks) or None
+        Mean cosine between the tasks' gradients at the parameters that they share, with
+        ``record_affinity=True`` or a weighting that works on these gradients; above 0 the tasks
+        pull the same way, below they are in conflict. NaN: the two never met in a batch.
     validation_scores_ : list of float or None
         Accuracy on the target's validation rows by epoch.
     best_validation_score_ : float or None
@@ -218,6 +231,8 @@ class TransferClassifier(NetworkClassifier):
         validation_fraction=0.1,
         n_iter_no_change=10,
         dropout=0.0,
+        clip_norm=None,
+        record_affinity=False,
         class_weight=None,
         missing_label=np.nan,
         warm_start=False,
@@ -251,6 +266,8 @@ class TransferClassifier(NetworkClassifier):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.dropout = dropout
+        self.clip_norm = clip_norm
+        self.record_affinity = record_affinity
         self.class_weight = class_weight
         self.missing_label = missing_label
         self.warm_start = warm_start
@@ -286,7 +303,7 @@ class TransferClassifier(NetworkClassifier):
             Their labels.
         X_unlabeled : array-like of shape (n_rows, n_features), default=None
             More rows of the target, which never enter a test fold; they count in
-            ``standardize="per_domain"`` alone.
+            ``standardize="per_domain"``, and in an alignment as ``map_penalty``.
         X_val, y_val : array-like, default=None
             Rows of the target to validate on with ``early_stopping=True``, in place of some of X.
 
@@ -302,7 +319,7 @@ class TransferClassifier(NetworkClassifier):
         """
         with self._all_or_nothing():
             warm = self.warm_start and hasattr(self, "_theta")
-            target, row_weight, sources = self._validate_fit(
+            target, row_weight, sources, target_rows = self._validate_fit(
                 X,
                 y,
                 sample_weight,
@@ -322,17 +339,17 @@ class TransferClassifier(NetworkClassifier):
             if two_stages:
                 stage = watch.stage("source", self.max_iter)
                 pretrained, ended = self._pretrain(
-                    target, row_weight, sources, rng, pretrained, stage
+                    target, row_weight, sources, target_rows, rng, pretrained, stage
                 )
                 stage = watch.stage("target", self.max_iter)
             strategy = "target_only" if self.strategy == "finetune" else self.strategy
             parts = self._plan(strategy, target, row_weight, sources)
             rows, validate_on = self._validation_rows_of(parts[0], X_val, y_val, rng)
             parts[0] = parts[0].only(rows)
-            problem = self._describe(parts, target.X, rng, pretrained, self.freeze, resume=warm)
+            problem = self._describe(parts, target_rows, rng, pretrained, self.freeze, resume=warm)
             validate = validate_on and self._scorer_of(problem, *validate_on)
             history = History() if ended else self._run(problem, stage, validate)
-            self._store(problem.layout, problem.theta, history)
+            self._store(problem, history)
             if two_stages:
                 stage.end({})
             else:
@@ -374,7 +391,7 @@ class TransferClassifier(NetworkClassifier):
         self._check_first_classes(classes)
         with self._all_or_nothing():
             first = not hasattr(self, "_theta")
-            target, row_weight, sources = self._validate_fit(
+            target, row_weight, sources, target_rows = self._validate_fit(
                 X,
                 y,
                 sample_weight,
@@ -389,7 +406,7 @@ class TransferClassifier(NetworkClassifier):
             parts = self._plan(self.strategy, target, row_weight, sources)
             pretrained = self._read_source_model() if first else None
             problem = self._describe(
-                parts, target.X, resume["rng"], pretrained, self.freeze, resume=not first
+                parts, target_rows, resume["rng"], pretrained, self.freeze, resume=not first
             )
             self._train_chunk(problem, resume)
             self._keep_maps(parts, len(sources), problem)
@@ -423,10 +440,15 @@ class TransferClassifier(NetworkClassifier):
         classes=None,
         source_classes=None,
     ):
-        """The target, its row weights, the sources, all scaled; sets what describes them."""
+        """Check the data; sets the attributes that describe them.
+
+        Returns the target, its row weights, the sources, and all rows of the target, the unlabelled
+        ones last; all scaled.
+        """
         self._resolve_plugins()
         self.feature_map_ = resolve("feature_maps", self.feature_map, "feature_map")
-        self.map_penalty_ = resolve("penalties", self.map_penalty, "map_penalty")
+        self.map_penalty_ = resolve(("penalties", "alignments"), self.map_penalty, "map_penalty")
+        self._check_alignment()
         X = self._validate_X(X, reset=reset)
         labels = encode_labels(y, missing_label=self.missing_label, classes=classes, estimator=self)
         if not labels.is_1d:
@@ -453,10 +475,11 @@ class TransferClassifier(NetworkClassifier):
             raise ValueError("strategy='source_only' needs X_source and y_source.")
         if X_unlabeled is not None:
             X_unlabeled = self._validate_X(X_unlabeled)
-            if self.standardize is None:
+            if self.standardize is None and not self._aligns:
                 warnings.warn(
-                    "X_unlabeled has no effect with standardize=None; standardize='per_domain' "
-                    "counts it.",
+                    "X_unlabeled has no effect: standardize='per_domain' counts it, and so does an "
+                    f"alignment as map_penalty. Got standardize={self.standardize!r} and "
+                    f"map_penalty={self.map_penalty!r}.",
                     stacklevel=4,
                 )
         row_weight = row_weights(sample_weight, X)
@@ -466,7 +489,32 @@ class TransferClassifier(NetworkClassifier):
                 "y has no label with positive weight; strategy='source_only' does without."
             )
         target, sources = self._scale(target, row_weight, sources, X_unlabeled)
-        return target, row_weight, sources
+        target_rows = target.X
+        if X_unlabeled is not None and self._aligns:
+            stack = vstack if issparse(target.X) else np.vstack
+            target_rows = stack([target.X, self._inputs_of_validated(X_unlabeled)])
+            target_rows = target_rows.tocsr() if issparse(target_rows) else target_rows
+        return target, row_weight, sources, target_rows
+
+    @property
+    def _aligns(self):
+        return isinstance(self.map_penalty_, Alignment)
+
+    def _check_alignment(self):
+        """Whether an alignment as R(g) suits the other parameters."""
+        if not self._aligns:
+            return
+        self.map_penalty_._check_option("where", ("shared", "input"))
+        if self.map_penalty_.where == "input" and isinstance(self.feature_map_, Identity):
+            raise ValueError(
+                f"map_penalty={self.map_penalty!r} with where='input' aligns mapped rows, and "
+                "feature_map='identity' maps nothing: choose another map, or where='shared'."
+            )
+        if self._uses_lbfgs and self.map_penalty_.needs_minibatches:
+            raise ValueError(
+                f"map_penalty={self.map_penalty!r} needs minibatches: use solver='adam', 'adamw' "
+                "or 'sgd', not 'lbfgs'."
+            )
 
     def _scale(self, target, row_weight, sources, X_unlabeled):
         """Standardise each domain by itself, if that is asked for."""
@@ -485,15 +533,15 @@ class TransferClassifier(NetworkClassifier):
     def _read_source_model(self):
         return None if self.source_model is None else read_source_model(self.source_model)
 
-    def _pretrain(self, target, row_weight, sources, rng, pretrained, watch):
+    def _pretrain(self, target, row_weight, sources, target_rows, rng, pretrained, watch):
         """Train on the sources alone; gives the weights to go on from, and if the fit is to end."""
         parts = self._plan("source_only", target, row_weight, sources)
-        problem = self._describe(parts, target.X, rng, pretrained)
+        problem = self._describe(parts, target_rows, rng, pretrained)
         history = self._run(problem, watch)
         self.pretrain_loss_curve_ = history.losses
         self._keep_maps(parts, len(sources), problem)
         stopped = watch.end(self._fitted_as_of(problem))
-        pretrained = as_pretrained(problem.layout, problem.theta, self.classes_)
+        pretrained = as_pretrained(problem, self.classes_)
         return pretrained, history.interrupted or stopped
 
     def _plan(self, strategy, target, row_weight, sources):
@@ -548,62 +596,134 @@ class TransferClassifier(NetworkClassifier):
         codes, weight = part.codes[:, None], part.weight[:, None]
         return self._validation_rows(part.X, codes, weight, X_val, y_val, rng)
 
-    def _describe(self, parts, X, rng, pretrained, freeze=0, *, resume=False):
-        """The problem of a stage: a domain and a task for each part."""
-        from skmtl.engine.problem import PenaltyTerm  # imports numba
+    def _describe(self, parts, target_rows, rng, pretrained, freeze=0, *, resume=False):
+        """The problem of a stage: a domain and a task for each part.
+
+        Without the target among the parts, an alignment adds its rows as a domain without task.
+        """
+        from skmtl.engine.problem import AlignmentTerm  # imports numba
 
         self._check_freeze(freeze, pretrained is not None or resume)
-        n_inputs, dtype = X.shape[1], X.dtype
-        map_starts = [
-            np.zeros(0)
-            if part.source is None
-            else self.feature_map_.init(part.X.shape[1], n_inputs, rng)
-            for part in parts
-        ]
+        n_inputs, dtype = target_rows.shape[1], target_rows.dtype
+        aligned = self._aligned_parts(parts)
+        map_starts = [self._map_start(part, parts[0], target_rows, rng) for part in parts]
         heads = list(dict.fromkeys(part.head for part in parts))
+        hidden = self._widths("hidden_layer_sizes")
+        n_features = hidden[-1] if hidden and self._aligns_shared else n_inputs
+        alignment_starts = [self.map_penalty_.init(n_features, rng) for _ in aligned]
+        domains = [
+            Domain(part.X, self.feature_map_ if map_start.size else None)
+            for part, map_start in zip(parts, map_starts)
+        ]
+        target_domain = 0
+        if aligned:
+            all_target_rows = Domain(target_rows, keeps_unlabelled=True)
+            if parts[0].source is None:
+                domains[0] = all_target_rows
+            else:
+                target_domain = len(domains)
+                domains.append(all_target_rows)
+                map_starts.append(np.zeros(0))
         layout = Layout(
             Architecture(
                 n_inputs=n_inputs,
-                hidden=self._widths("hidden_layer_sizes"),
+                hidden=hidden,
                 activation=self.activation,
                 head_hidden=self._widths("head_layer_sizes"),
                 n_outputs=tuple(self._n_outputs(self._head_classes[head]) for head in heads),
                 task_heads=tuple(heads.index(part.head) for part in parts),
                 gate_mask=((True,),) * len(parts),
                 map_sizes=tuple(map_start.size for map_start in map_starts),
+                alignment_sizes=tuple(start.size for start in alignment_starts),
             )
         )
         theta = self._first_theta(layout, rng, dtype, resume)
         if not resume:
-            theta[layout.map_offsets[0] :] = np.concatenate(map_starts)
+            theta[layout.map_offsets[0] :] = np.concatenate([*map_starts, *alignment_starts])
+        penalties = self._penalties(layout, theta, parts, map_starts, pretrained, resume)
+        return self._problem(
+            layout,
+            theta,
+            domains,
+            [self._task_of(d, part, layout) for d, part in enumerate(parts)],
+            penalties,
+            rng,
+            n_frozen_layers=freeze,
+            alignments=[
+                AlignmentTerm(self.map_penalty_, parts[d].map_strength, d, target_domain)
+                for d in aligned
+            ],
+        )
+
+    @property
+    def _aligns_shared(self):
+        return self._aligns and self.map_penalty_.where == "shared"
+
+    def _aligned_parts(self, parts):
+        """Numbers of the parts whose rows are drawn to those of the target."""
+        if not self._aligns:
+            return []
+        aligned = [d for d, part in enumerate(parts) if part.map_strength > 0]
+        if self.map_penalty_.needs_labels and len({part.head for part in parts}) > 1:
+            raise ValueError(
+                f"map_penalty={self.map_penalty!r} compares classes: source and target must have "
+                "the same labels, or share_head=True."
+            )
+        return aligned
+
+    def _map_start(self, part, first, target_rows, rng):
+        """Parameters that a part's feature map starts from; none for the target."""
+        if part.source is None:
+            return np.zeros(0)
+        y_target = None
+        if first.source is None and first.head == part.head:
+            y_target = np.full(target_rows.shape[0], -1)
+            y_target[: first.codes.size] = np.where(first.weight > 0, first.codes, -1)
+        return self.feature_map_.init(part.X, target_rows, rng, part.codes, y_target)
+
+    def _task_of(self, d, part, layout):
+        rows = np.flatnonzero(part.weight)
+        if len(self._head_classes[part.head]) == 1:
+            rows = rows[:0]  # nothing to learn
+        return Task(
+            domain=d,
+            head=layout.architecture.task_heads[d],
+            loss=self.loss_,
+            rows=rows,
+            y=part.codes[rows],
+            weight=part.weight[rows],
+            coefficient=part.coefficient,
+        )
+
+    def _penalties(self, layout, theta, parts, map_starts, pretrained, resume):
+        """R(theta), and R(g) of each map; writes the pretrained weights into theta."""
+        written, fisher = None, None
         if pretrained is not None and not resume:
             same_labels = np.array_equal(pretrained.classes, self.classes_)
-            take_weights(layout, theta, pretrained, same_labels and self.share_head is not False)
+            with_head = same_labels and self.share_head is not False
+            written = take_weights(layout, theta, pretrained, with_head)
+            if pretrained.fisher is not None:
 
-        domains, tasks = [], []
-        penalties = [PenaltyTerm(self.penalty_, float(self.alpha), layout.blocks)]
-        for d, part in enumerate(parts):
-            has_map = map_starts[d].size > 0
-            domains.append(Domain(part.X, self.feature_map_ if has_map else None))
-            rows = np.flatnonzero(part.weight)
-            if len(self._head_classes[part.head]) == 1:
-                rows = rows[:0]  # nothing to learn
-            head = layout.architecture.task_heads[d]
-            tasks.append(
-                Task(
-                    domain=d,
-                    head=head,
-                    loss=self.loss_,
-                    rows=rows,
-                    y=part.codes[rows],
-                    weight=part.weight[rows],
-                    coefficient=part.coefficient,
+                def fisher():
+                    diagonal = np.zeros_like(theta)
+                    take_weights(layout, diagonal, pretrained.fisher(), with_head)
+                    return diagonal
+
+        penalties = [
+            self._penalty_term(self.penalty_, self.alpha, layout.blocks, theta, written, fisher)
+        ]
+        for d, (part, map_start) in enumerate(zip(parts, map_starts)):
+            if map_start.size and not self._aligns:
+                blocks = map_block_table(
+                    self.feature_map_,
+                    part.X.shape[1],
+                    layout.architecture.n_inputs,
+                    layout.map_offsets[d],
                 )
-            )
-            if has_map:
-                blocks = self._map_blocks(layout, d, part.X.shape[1])
-                penalties.append(PenaltyTerm(self.map_penalty_, part.map_strength, blocks))
-        return self._problem(layout, theta, domains, tasks, penalties, rng, n_frozen_layers=freeze)
+                penalties.append(
+                    self._penalty_term(self.map_penalty_, part.map_strength, blocks, theta)
+                )
+        return penalties
 
     def _keep_maps(self, parts, n_sources, problem):
         """Leave the parameters of the trained feature maps in ``map_params_``."""
@@ -625,19 +745,6 @@ class TransferClassifier(NetworkClassifier):
                 f"freeze={freeze} keeps layers that came from a source: use strategy='finetune' "
                 "with X_source, or source_model."
             )
-
-    def _map_blocks(self, layout, d, n_columns):
-        """The blocks of the map of domain d, as rows of ``Layout.blocks``."""
-        start = layout.map_offsets[d]
-        return np.array(
-            [
-                (start + offset, rows, columns, start + bias if bias >= 0 else -1, MAP_BLOCK)
-                for offset, rows, columns, bias in self.feature_map_.blocks(
-                    n_columns, layout.architecture.n_inputs
-                )
-            ],
-            np.int64,
-        ).reshape(-1, 5)
 
     # --- predict ----------------------------------------------------------------------------------
 

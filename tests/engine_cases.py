@@ -6,8 +6,9 @@ import naive
 import numpy as np
 from scipy.sparse import csr_array
 
+from skmtl.engine.blocks import ROLE, TRUNK, map_block_table
 from skmtl.engine.data import Domain, Task
-from skmtl.engine.layout import MAP_BLOCK, TRUNK_BLOCK, Architecture, Layout
+from skmtl.engine.layout import Architecture, Layout
 from skmtl.engine.problem import PenaltyTerm, Problem, Training
 from skmtl.plugins.losses import LogLoss
 from skmtl.plugins.optimizers import Adam
@@ -75,19 +76,20 @@ class Case:
                     parameters[...] = rng.standard_normal(parameters.shape)
         penalties, named = [], []
         if self.penalty is not None:
-            roles = layout.blocks[:, 4]
-            for part, chosen in (("trunk", roles == TRUNK_BLOCK), ("heads", roles != TRUNK_BLOCK)):
+            roles = layout.blocks[:, ROLE]
+            for part, chosen in (("trunk", roles == TRUNK), ("heads", roles != TRUNK)):
                 named.append((self.penalty, self.alpha, part))
                 penalties.append((self.penalty, self.alpha, layout.blocks[chosen]))
         for d, m in enumerate(maps):
             if m is None or not m.n_params(n_in[d], width):
                 continue
             start, end = layout.map_offsets[d : d + 2]
-            near = m.init(n_in[d], width, rng)
+            near = m.init(domains[d].X, domains[-1].X, rng)
             theta[start:end] = near + 0.3 * rng.standard_normal(near.size)
             strength = self.mu / (1 + self.lam)
             named.append((self.map_penalty, strength, d))
-            penalties.append((self.map_penalty, strength, map_blocks(m, n_in[d], width, start)))
+            blocks = map_block_table(m, n_in[d], width, start)
+            penalties.append((self.map_penalty, strength, blocks))
         training = Training(
             optimizer=self.optimizer,
             weighting=Uniform(),
@@ -140,17 +142,6 @@ class Case:
     def _task(self, rng, d, head, X, n_classes, rows, coefficient=1.0):
         y = rng.integers(n_classes, size=rows.size)
         return Task(d, head, LogLoss(), rows, y, rng.uniform(0.2, 3, rows.size), coefficient)
-
-
-def map_blocks(feature_map, n_in, n_out, start):
-    """Rows of a layout table for the weight matrices of a feature map at an offset of theta."""
-    return np.array(
-        [
-            (start + w, rows, cols, start + b if b >= 0 else -1, MAP_BLOCK)
-            for w, rows, cols, b in feature_map.blocks(n_in, n_out)
-        ],
-        np.int64,
-    )
 
 
 def one_hot(n_tasks):

@@ -131,31 +131,31 @@ def test_without_a_writable_folder_it_warns_once_and_works(tmp_path):
 
 PLUGINS = """
     import numba
-    import constants
-    from constants import IMPORTED, TABLE
+    import figures
+    from figures import IMPORTED, TABLE
     from helpers import double, with_default, by_its_author
 
-    def calls_a_helper(theta, layout, strength, hp, grad):
+    def calls_a_helper(theta, layout, strength, hp, constants, work, grad):
         return double(1.0)
 
-    def calls_a_default(theta, layout, strength, hp, grad):
+    def calls_a_default(theta, layout, strength, hp, constants, work, grad):
         return with_default(1.0)
 
-    def calls_a_compiled_helper(theta, layout, strength, hp, grad):
+    def calls_a_compiled_helper(theta, layout, strength, hp, constants, work, grad):
         return by_its_author(1.0)
 
-    def reads_an_imported_constant(theta, layout, strength, hp, grad):
+    def reads_an_imported_constant(theta, layout, strength, hp, constants, work, grad):
         return IMPORTED
 
-    def reads_a_module(theta, layout, strength, hp, grad):
-        return constants.OF_MODULE
+    def reads_a_module(theta, layout, strength, hp, constants, work, grad):
+        return figures.OF_MODULE
 
-    def reads_an_array(theta, layout, strength, hp, grad):
+    def reads_an_array(theta, layout, strength, hp, constants, work, grad):
         return TABLE[1500]
 """
 HELPERS = """
     import numba
-    from constants import DEFAULT
+    from figures import DEFAULT
 
     def double(x):
         return deeper(x)
@@ -170,7 +170,7 @@ HELPERS = """
     def by_its_author(x):
         return {number} * x
 """
-CONSTANTS = """
+FIGURES = """
     import numpy as np
     IMPORTED = {number}
     OF_MODULE = {number}
@@ -186,18 +186,18 @@ CALL = """
     import plugins
     from skmtl.engine import compile as compiler
     {edit}
-    values, layout = {{}}, np.empty((0, 5), int)
+    values, layout, none = {{}}, np.empty((0, 6), int), np.zeros(0)
     with install_recorder("numba:compile") as recorder:
         for name, function in vars(plugins).copy().items():
             if isinstance(function, FunctionType) and function.__module__ == "plugins":
                 compiled = compiler.compiled(function, "penalty", "float64")
-                values[name] = compiled(np.ones(1), layout, 1.0, np.ones(1), np.zeros(1))
+                values[name] = compiled(np.ones(1), layout, 1.0, none, none, none, np.zeros(1))
     print(json.dumps([values, len(recorder.buffer)]))
 """
 
 
 def write_plugins(folder, number):
-    for name, text in (("plugins", PLUGINS), ("helpers", HELPERS), ("constants", CONSTANTS)):
+    for name, text in (("plugins", PLUGINS), ("helpers", HELPERS), ("figures", FIGURES)):
         (folder / f"{name}.py").write_text(dedent(text.format(number=number)))
 
 
@@ -232,7 +232,7 @@ def test_what_is_cached_is_what_was_loaded(tmp_path):
 
 
 def with_closure(number):
-    def value_grad(theta, layout, strength, hp, grad):
+    def value_grad(theta, layout, strength, hp, constants, work, grad):
         return number
 
     return value_grad
@@ -241,8 +241,8 @@ def with_closure(number):
 closed = with_closure(1.0)
 
 
-def calls_a_closure(theta, layout, strength, hp, grad):
-    return closed(theta, layout, strength, hp, grad)
+def calls_a_closure(theta, layout, strength, hp, constants, work, grad):
+    return closed(theta, layout, strength, hp, constants, work, grad)
 
 
 @pytest.mark.nojit
@@ -294,7 +294,7 @@ def test_an_error_in_a_plugin_reaches_the_caller():
 
 class Failing(L2):
     @staticmethod
-    def value_grad(theta, layout, strength, hp, grad):
+    def value_grad(theta, layout, strength, hp, constants, work, grad):
         if strength > 0:
             raise ZeroDivisionError("on purpose")
         return 0.0

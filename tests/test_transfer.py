@@ -556,7 +556,7 @@ def test_unlabelled_rows_count_in_the_scale():
 
 def test_unlabelled_rows_without_use_are_told():
     X, y = blobs()
-    with pytest.warns(UserWarning, match="X_unlabeled has no effect with standardize=None"):
+    with pytest.warns(UserWarning, match="X_unlabeled has no effect: .*standardize=None"):
         quick().fit(X, y, X_unlabeled=X, **source_of())
 
 

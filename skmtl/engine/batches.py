@@ -60,6 +60,14 @@ def draw_everything(data, work, d):
     ints(work.n_rows, d, 1)[0] = domain.n_rows
 
 
+def draw_row(data, work, d, i):
+    """A batch of one row, the i-th of domain d."""
+    domain = domain_at(data.domains, d)
+    ints(work.batch, domain.row_at, 1)[0] = domain.first_row + i
+    ints(work.batch_row, domain.row_at, 1)[0] = ints(data.rows, domain.first_row + i, 1)[0]
+    ints(work.n_rows, d, 1)[0] = 1
+
+
 def sort_labels(net, data, work, theta, d):
     """Line up the observed labels of domain d's batch task by task: a counting sort."""
     domain = domain_at(data.domains, d)

@@ -54,8 +54,10 @@ def signatures(f):
     rng = numba.typeof(np.random.default_rng(0))
     return {
         "loss": types.float64(rm, rm, rv, rv, m),
-        "penalty": types.float64(rv, im, f, rv, v),
-        "weighting": none(rd1, rd2, i, rv, d1, d1),
+        "penalty": types.float64(rv, im, f, rv, rv, d1, v),
+        "prox": none(v, im, f, rv, rv, d1),
+        "alignment": types.float64(rv, rm, rm, iv, iv, f, rv, d1, rng, m, m, v),
+        "weighting": none(rd1, iv, rd2, i, i, rv, d1, rng, d1),
         "optimizer": none(v, rv, m, f, i, rv),
         "forward": none(rv, rm, rv, v, m),
         "backward": none(rv, rm, rv, v, rm, v),
@@ -64,6 +66,7 @@ def signatures(f):
         "gradient": types.float64(*records, v, v, i, i, rng),
         "epoch": i(i, *records, v, v, m, f, i, d1, rng),
         "objective": types.float64(i, *records, v, v, rng),
+        "squared_gradients": none(i, *records, v, v, v, rng),
     }
 
 
@@ -112,10 +115,10 @@ def address_of(fn, kind, dtype):
 
 
 @functools.cache
-def entry(fn, kind, dtype):
-    """The compiled ``train.epoch`` or ``train.objective``, which calls ``train.gradient``."""
-    gradient = address_of(train.gradient, "gradient", dtype)
-    return functools.partial(compiled(fn, kind, dtype), gradient)
+def entry(fn, kind, dtype, by_task=False):
+    """A compiled function of ``train`` that calls ``train.gradient``, or that task by task."""
+    gradient = train.gradient_by_task if by_task else train.gradient
+    return functools.partial(compiled(fn, kind, dtype), address_of(gradient, "gradient", dtype))
 
 
 def gemm_address(dtype):

@@ -12,11 +12,13 @@ class Domain(NamedTuple):
     """A space of inputs: rows, and the map that takes them to the trunk's inputs.
 
     ``X`` is a C-contiguous array or a CSR matrix of the dtype of the fit, and is not copied.
-    ``map`` is a feature map, or None for the identity.
+    ``map`` is a feature map, or None for the identity. With ``keeps_unlabelled`` rows without label
+    are read too, for alignments.
     """
 
     X: Any
     map: Any = None
+    keeps_unlabelled: bool = False
 
 
 class Task(NamedTuple):
@@ -69,7 +71,7 @@ def lay_out_rows(domains, tasks, batch_size, dtype):
     parts, keep, first_row, first_group = [], [], 0, 0
     for d, domain in enumerate(domains):
         keep.append(_set_addresses(table[d], domain.X, dtype))
-        rows, n_labels, labels = _by_row(d, tasks)
+        rows, n_labels, labels = _by_row(d, domain, tasks)
         order, group_sizes = _spread(n_labels, labels[0], len(tasks))
         table[d].first_row, table[d].n_rows = first_row, rows.size
         table[d].first_group, table[d].n_groups = first_group, group_sizes.size
@@ -107,25 +109,33 @@ def _set_addresses(row, X, dtype):
     return X, indices, indptr
 
 
-def _by_row(d, tasks):
+def _by_row(d, domain, tasks):
     """Domain d's rows in use, their numbers of labels, and (task, y, weight) row by row."""
     mine = [t for t, task in enumerate(tasks) if task.domain == d]
-    row = np.concatenate([tasks[t].rows for t in mine]).astype(np.int64)
+    row = _joined(tasks[t].rows for t in mine).astype(np.int64)
     task = np.repeat(mine, [tasks[t].rows.size for t in mine]).astype(np.int64)
-    y = np.concatenate([tasks[t].y for t in mine])
-    weight = np.concatenate([tasks[t].weight for t in mine])
+    y, weight = _joined(tasks[t].y for t in mine), _joined(tasks[t].weight for t in mine)
     by_row = np.argsort(row, kind="stable")
-    rows, n_labels = np.unique(row, return_counts=True)
-    return rows, n_labels, (task[by_row], y[by_row], weight[by_row])
+    n_labels = np.bincount(row, minlength=domain.X.shape[0])
+    rows = np.arange(n_labels.size) if domain.keeps_unlabelled else np.flatnonzero(n_labels)
+    return rows, n_labels[rows], (task[by_row], y[by_row], weight[by_row])
+
+
+def _joined(arrays):
+    """One array of several, or of none."""
+    return np.concatenate([np.zeros(0), *arrays])
 
 
 def _spread(n_labels, task, n_tasks):
     """An order of the rows in which those of each task lie together, and the sizes of the runs.
 
-    A row belongs to the rarest of its tasks. Batches take every n-th row of the order, so that
-    rare tasks do not arrive in spikes.
+    A row belongs to the rarest of its tasks, those without label come last. Batches take every
+    n-th row of the order, so that rare tasks do not arrive in spikes.
     """
     rarity = np.empty(n_tasks, np.int64)
     rarity[np.argsort(np.bincount(task, minlength=n_tasks), kind="stable")] = np.arange(n_tasks)
-    rarest = np.minimum.reduceat(rarity[task], _bounds(n_labels)[:-1])
+    rarest = np.full(n_labels.size, n_tasks)
+    labelled = np.flatnonzero(n_labels)
+    if labelled.size:
+        rarest[labelled] = np.minimum.reduceat(rarity[task], _bounds(n_labels[labelled])[:-1])
     return np.argsort(rarest, kind="stable"), np.unique(rarest, return_counts=True)[1]

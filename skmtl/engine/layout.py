@@ -1,23 +1,19 @@
 """Where every parameter lives: one flat vector ``theta`` and integer tables that cut it up.
 
 Order of ``theta``: trunk layers by depth (so that frozen layers are a prefix), gates, hidden
-layers of the heads, the output weights of all heads as one matrix, their biases, feature maps.
+layers of the heads, the output weights of all heads as one matrix, their biases, feature maps,
+parameters of alignments.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from skmtl.engine.blocks import HEAD, OUTPUT, TRUNK, block_table
 from skmtl.engine.layers import ACTIVATIONS, IDENTITY
 
-# Columns of ``layers``: one row per dense layer.
-WEIGHT, BIAS, N_IN, N_OUT, ACTIVATION = range(5)
-# Columns of ``gates``: one row per task. A fixed gate reads its mask; the others have parameters.
-GATE_KIND, GATE_OFFSET = range(2)
+# Kinds of gate: a fixed one reads its mask, the others have parameters.
 FIXED, CONSTANT, LINEAR = range(3)
-# Columns of ``blocks``: one row per weight matrix that a penalty may see.
-BLOCK_WEIGHT, BLOCK_ROWS, BLOCK_COLS, BLOCK_BIAS, BLOCK_ROLE = range(5)
-TRUNK_BLOCK, HEAD_BLOCK, OUTPUT_BLOCK, MAP_BLOCK = range(4)
 
 
 @dataclass(frozen=True)
@@ -44,6 +40,8 @@ class Architecture:
         How a task mixes its experts: equal parts, a learned softmax, or a softmax linear in x.
     map_sizes : tuple of int
         Parameters of each domain's feature map, 0 for none.
+    alignment_sizes : tuple of int
+        Parameters of each alignment.
     """
 
     n_inputs: int
@@ -55,6 +53,7 @@ class Architecture:
     gate_mask: tuple
     gate: str = "fixed"
     map_sizes: tuple = (0,)
+    alignment_sizes: tuple = ()
 
     @property
     def n_experts(self):
@@ -73,11 +72,14 @@ class Layout:
     Attributes
     ----------
     layers : ndarray of shape (n_layers, 5), int64
-        Trunk layers expert by expert, hidden layers of the heads head by head, output layers.
+        Offsets of weight and bias, n_in, n_out, activation of each dense layer: trunk layers expert
+        by expert, hidden layers of the heads head by head, output layers.
     gates : ndarray of shape (n_tasks, 2), int64
-    blocks : ndarray of shape (n_blocks, 5), int64
-        Every weight matrix: offset, rows, columns, offset of its bias or -1, role.
+        Kind, and offset or -1.
+    blocks : ndarray of shape (n_blocks, 6), int64
+        The weight matrices of trunk and heads, see ``engine.blocks``.
     map_offsets : ndarray of shape (n_domains + 1,), int64
+    alignment_offsets : ndarray of shape (n_alignments + 1,), int64
     depth_offsets : ndarray of shape (n_trunk + 1,), int64
         ``theta[:depth_offsets[l]]`` holds the first l trunk layers of every expert.
     size : int
@@ -119,27 +121,34 @@ class Layout:
             np.int64,
         ).reshape(n_heads, 5)
 
-        self.map_offsets = np.array(
-            [self._n_allocated, *(self._n_allocated + np.cumsum(a.map_sizes))], np.int64
-        )
-        self._allocate(sum(a.map_sizes))
+        self.map_offsets = self._allocate_each(a.map_sizes)
+        self.alignment_offsets = self._allocate_each(a.alignment_sizes)
         self.size = self._n_allocated
 
         self.trunk, self.heads = trunk, heads
         self.layers = np.ascontiguousarray(
             np.concatenate([trunk.reshape(-1, 5), heads.reshape(-1, 5), self.outputs])
         )
-        self.blocks = np.array(
-            [(w, i, o, b, TRUNK_BLOCK) for w, b, i, o, _ in trunk.reshape(-1, 5)]
-            + [(w, i, o, b, HEAD_BLOCK) for w, b, i, o, _ in heads.reshape(-1, 5)]
-            + [(weight, first_row[-1], n_last, bias, OUTPUT_BLOCK)],
-            np.int64,
+        n_trunk, n_head = len(a.hidden), len(a.head_hidden)
+        self.blocks = block_table(
+            [(w, i, o, b, TRUNK, k) for chain in trunk for k, (w, b, i, o, _) in enumerate(chain)]
+            + [
+                (w, i, o, b, HEAD, n_trunk + k)
+                for chain in heads
+                for k, (w, b, i, o, _) in enumerate(chain)
+            ]
+            + [(w, o, i, b, OUTPUT, n_trunk + n_head) for w, b, i, o, _ in self.outputs]
         )
 
     def _allocate(self, n):
         start = self._n_allocated
         self._n_allocated += int(n)
         return start
+
+    def _allocate_each(self, sizes):
+        """Bounds of consecutive slices of theta."""
+        starts = [self._allocate(size) for size in sizes]
+        return np.array([*starts, self._n_allocated], np.int64)
 
     def _dense(self, n_in, n_out, activation):
         weight = self._allocate(n_in * n_out)
@@ -170,7 +179,7 @@ class Layout:
             yield self.output_weight_bias(theta, head)
 
     def initial(self, rng, dtype):
-        """Random start: Glorot-uniform weights and biases, zero gates and feature maps.
+        """Random start: Glorot-uniform weights and biases, zero for all else.
 
         As in scikit-learn's MLP [1]_: the bound is ``sqrt(6 / (n_in + n_out))``, with 2 in
         place of 6 for the logistic activation.

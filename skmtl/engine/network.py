@@ -242,15 +242,12 @@ def forward_experts(net, data, work, theta, d, dropout, rng):
             a = h
 
 
-def clear_gradients(net, data, work, theta, grad):
-    """Zero all that the way back adds to."""
-    for j in range(grad.size):
-        grad[j] = 0
-    for d in range(net.n_domains):
-        domain = domain_at(data.domains, d)
-        fill_zero(batch_dz(net, work, domain, theta, d))
-        for e in range(net.n_experts):
-            fill_zero(expert_gradient(net, work, domain, theta, d, e))
+def clear_domain(net, data, work, theta, d):
+    """Zero the gradients at domain d's mapped rows and experts, which the way back adds to."""
+    domain = domain_at(data.domains, d)
+    fill_zero(batch_dz(net, work, domain, theta, d))
+    for e in range(net.n_experts):
+        fill_zero(expert_gradient(net, work, domain, theta, d, e))
 
 
 def backward_experts(net, data, work, theta, grad, d):

@@ -99,7 +99,12 @@ def penalty_at(address, k):
     return _record(address, k, tables.PENALTY)
 
 
-# --- functions ----------------------------------------------------------------------------------
+def alignment_at(address, k):
+    """The k-th ALIGNMENT."""
+    return _record(address, k, tables.ALIGNMENT)
+
+
+# --- functions: their arguments in a tuple, see ``plugins.base`` and ``train.gradient`` ----------
 
 
 def gemm(address, transpose_a, transpose_b, a, b, accumulate, out):
@@ -113,45 +118,55 @@ def gemm(address, transpose_a, transpose_b, a, b, accumulate, out):
 
 
 def call_loss(address, arguments):
-    """Call a loss's ``value_grad`` on (out, y, weight, hp, grad)."""
+    """Call a loss's ``value_grad``."""
     return plain_functions[address](*arguments)
 
 
 def call_gradient(address, arguments):
-    """Call ``train.gradient`` on (net, data, work, theta, grad, full, step, rng)."""
+    """Call ``train.gradient``."""
     return plain_functions[address](*arguments)
 
 
 def call_penalty(address, arguments):
-    """Call a penalty's ``value_grad`` on (theta, layout, strength, hp, grad)."""
+    """Call a penalty's ``value_grad``."""
+    return plain_functions[address](*arguments)
+
+
+def call_prox(address, arguments):
+    """Call a penalty's ``prox``."""
+    return plain_functions[address](*arguments)
+
+
+def call_alignment(address, arguments):
+    """Call an alignment's ``value_grad``."""
     return plain_functions[address](*arguments)
 
 
 def call_weighting(address, arguments):
-    """Call a weighting's ``update`` on (losses, gram, step, hp, state, weights)."""
+    """Call a weighting's ``update``."""
     return plain_functions[address](*arguments)
 
 
 def call_optimizer(address, arguments):
-    """Call an optimizer's ``step`` on (theta, grad, state, lr, step, hp)."""
+    """Call an optimizer's ``step``."""
     return plain_functions[address](*arguments)
 
 
 def call_forward(address, arguments):
-    """Call a feature map's ``forward`` on (theta, x, hp, work, out)."""
+    """Call a feature map's ``forward``."""
     return plain_functions[address](*arguments)
 
 
 def call_backward(address, arguments):
-    """Call a feature map's ``backward`` on (theta, x, hp, work, dout, grad)."""
+    """Call a feature map's ``backward``."""
     return plain_functions[address](*arguments)
 
 
 def call_forward_csr(address, arguments):
-    """Call its CSR twin on (theta, values, indices, indptr, rows, hp, work, out)."""
+    """Call a feature map's ``forward_csr``."""
     return plain_functions[address](*arguments)
 
 
 def call_backward_csr(address, arguments):
-    """Call its CSR twin on (theta, values, indices, indptr, rows, hp, work, dout, grad)."""
+    """Call a feature map's ``backward_csr``."""
     return plain_functions[address](*arguments)

@@ -7,16 +7,31 @@ import numpy as np
 
 from skmtl.engine import compile as compiler
 from skmtl.engine import tables, train
+from skmtl.engine.blocks import block_table
 from skmtl.engine.data import lay_out_rows
 from skmtl.engine.layout import FIXED
 
 
 class PenaltyTerm(NamedTuple):
-    """``strength * R`` on some weight matrices, rows of ``Layout.blocks``."""
+    """``strength * R`` on some weight matrices, see ``engine.blocks``.
+
+    ``constants`` gives the numbers that the penalty wants fixed during the fit, from the blocks
+    that are trained; None if it wants none.
+    """
 
     penalty: Any
     strength: float
     blocks: np.ndarray
+    constants: Any = None
+
+
+class AlignmentTerm(NamedTuple):
+    """``strength`` times the distance between a source's rows and the target's, two domains."""
+
+    alignment: Any
+    strength: float
+    source: int
+    target: int
 
 
 @dataclass
@@ -29,6 +44,8 @@ class Training:
     batch_size: int = 200
     dropout: float = 0.0
     n_frozen_layers: int = 0
+    clip_norm: float = np.inf
+    record_affinity: bool = False
 
 
 class Problem:
@@ -43,6 +60,7 @@ class Problem:
     tasks : list of Task
     penalties : list of PenaltyTerm
     training : Training
+    alignments : list of AlignmentTerm, default=()
 
     Attributes
     ----------
@@ -51,17 +69,25 @@ class Problem:
         ``theta[:n_frozen]`` is not trained.
     state : ndarray of shape (n_slots, layout.size - n_frozen)
         The optimizer's state.
+    weighting_state : ndarray
+        The weighting's state.
     n_steps : int
         Optimizer steps taken.
+    mean_weights : ndarray of shape (n_tasks,)
+        What the weighting gave each task in the last epoch, on average over its steps.
     """
 
-    def __init__(self, layout, theta, domains, tasks, penalties, training):
+    def __init__(self, layout, theta, domains, tasks, penalties, training, alignments=()):
         self.layout, self.theta, self.training = layout, theta, training
         self.domains, self.tasks = domains, tasks
+        n_tasks = len(tasks)
         self.n_frozen = int(layout.depth_offsets[training.n_frozen_layers])
         self.n_steps = 0
         n_trained = layout.size - self.n_frozen
         self.state = np.zeros((training.optimizer.n_slots, n_trained), theta.dtype)
+        self.weighting_state = np.zeros(training.weighting.n_state(n_tasks))
+        self.mean_weights = np.ones(n_tasks)
+        self._cosine, self._n_cosines = np.zeros((2, n_tasks, n_tasks))
         self._grad = np.zeros_like(theta)
         self._keep = []  # what the records hold by address
         self._hp = []
@@ -70,7 +96,7 @@ class Problem:
         )
         self._keep.append(keep)
         self._add_maps()
-        self._net = self._build_net(penalties)
+        self._net = self._build_net(penalties, alignments)
         self._buffers = {}
 
     @property
@@ -98,7 +124,8 @@ class Problem:
         means = np.zeros(len(self.tasks) + 1)
         data, work, _ = self._batch_buffers(full=False)
         dtype = self.theta.dtype
-        status = compiler.entry(train.epoch, "epoch", dtype.name)(
+        by_task = bool(self._net.by_task)
+        status = compiler.entry(train.epoch, "epoch", dtype.name, by_task)(
             self._net,
             data,
             work,
@@ -139,6 +166,41 @@ class Problem:
         grad[: self.n_frozen] = 0
         return value, grad, losses.copy()
 
+    def affinity(self):
+        """Mean cosine between the tasks' gradients at what they share, over all steps so far.
+
+        Returns
+        -------
+        ndarray of shape (n_tasks, n_tasks)
+            NaN for tasks that never met in a batch.
+
+        Raises
+        ------
+        ValueError
+            If the gradients were not taken one by one.
+        """
+        if not self._net.by_task:
+            raise ValueError("needs record_affinity=True, or a weighting that needs_gram")
+        with np.errstate(invalid="ignore"):
+            return self._cosine / self._n_cosines
+
+    def fisher(self):
+        """Diagonal of the empirical Fisher information, the mean of squared gradients of log p.
+
+        For domains of one task each; their coefficients weigh them.
+
+        Returns
+        -------
+        ndarray of shape (layout.size,)
+        """
+        bare = Problem(self.layout, self.theta, self.domains, self.tasks, (), self.training)
+        data, work, _ = bare._batch_buffers(full=True)
+        total, grad = np.zeros_like(self.theta), np.zeros_like(self.theta)
+        compiler.entry(train.squared_gradients, "squared_gradients", self.theta.dtype.name)(
+            bare._net, data, work, self.theta, grad, total, self.training.rng
+        )
+        return total
+
     # --- records --------------------------------------------------------------------------------
 
     def _record(self, dtype, **fields):
@@ -155,7 +217,7 @@ class Problem:
 
     def _pack(self, plugin):
         """Append a plugin's numbers to hp; gives where they start and how many there are."""
-        numbers = plugin.hyper()
+        numbers = np.asarray(plugin.hyper(), np.float64).ravel().tolist()
         self._hp.extend(numbers)
         return len(self._hp) - len(numbers), len(numbers)
 
@@ -192,6 +254,7 @@ class Problem:
 
     def _build_penalties(self, penalties):
         """The table of penalties with their blocks, without what is frozen or of no strength."""
+        dtype = self.theta.dtype
         terms = [
             (term, term.blocks[term.blocks[:, 0] >= self.n_frozen])
             for term in penalties
@@ -199,21 +262,64 @@ class Problem:
         ]
         terms = [(term, blocks) for term, blocks in terms if len(blocks)]
         table = np.zeros(len(terms), tables.PENALTY).view(np.recarray)
+        self._has_prox = any(term.penalty.prox is not None for term, _ in terms)
         first_block = 0
         for r, (term, blocks) in enumerate(terms):
             row = table[r]
             row.function = self._address(term.penalty, "value_grad", "penalty")
+            if term.penalty.prox is not None:
+                row.prox = self._address(term.penalty, "prox")
             row.hp, row.n_hp = self._pack(term.penalty)
+            constants = () if term.constants is None else term.constants(blocks)
+            row.constants, row.n_constants = self._own(np.array(constants, dtype))
+            row.work, row.n_work = self._own(np.zeros(term.penalty.n_work(blocks)))
             row.first_block, row.n_blocks = first_block, len(blocks)
             row.strength = term.strength
             first_block += len(blocks)
-        all_blocks = [np.zeros((0, 5), np.int64), *(blocks for _, blocks in terms)]
-        return table, np.concatenate(all_blocks)
+        return table, np.concatenate([block_table(()), *(blocks for _, blocks in terms)])
 
-    def _build_net(self, penalties):
+    def _own(self, array):
+        """Keep an array alive; gives its address and size."""
+        self._keep.append((array,))
+        return array.ctypes.data, array.size
+
+    def _build_alignments(self, terms):
+        table = np.zeros(len(terms), tables.ALIGNMENT).view(np.recarray)
+        offsets = self.layout.alignment_offsets
+        for k, term in enumerate(terms):
+            row, alignment = table[k], term.alignment
+            row.function = self._address(alignment, "value_grad", "alignment")
+            row.source, row.target = term.source, term.target
+            row.on_shared = int(alignment.where == "shared")
+            row.needs_labels = int(alignment.needs_labels)
+            row.start, row.size = offsets[k], offsets[k + 1] - offsets[k]
+            row.hp, row.n_hp = self._pack(alignment)
+            n_features = self.layout.architecture.n_shared
+            if not row.on_shared:
+                n_features = self.layout.architecture.n_inputs
+            sizes = [int(self._domain_table[d].n_rows) for d in (term.source, term.target)]
+            row.work, row.n_work = self._own(np.zeros(alignment.n_work(*sizes, n_features)))
+            row.strength = term.strength
+        return table
+
+    def _n_common(self):
+        """How much of theta the tasks share: up to the maps, or to the heads if these differ."""
+        n_heads = len(self.layout.outputs)
+        n_common = self.layout.map_offsets[0] if n_heads == 1 else self.layout.depth_offsets[-1]
+        if n_common <= self.n_frozen:
+            raise ValueError(
+                f"{type(self.training.weighting).__name__} weighs, and record_affinity=True "
+                "compares, the tasks' gradients at trained parameters that they share, and there "
+                "are none: give the network hidden layers that are not frozen."
+            )
+        return int(n_common)
+
+    def _build_net(self, penalties, alignments):
         a, training, dtype = self.layout.architecture, self.training, self.theta.dtype
         tasks = self._build_tasks()
         penalty_table, blocks = self._build_penalties(penalties)
+        alignment_table = self._build_alignments(alignments)
+        by_task = bool(training.weighting.needs_gram or training.record_affinity)
         weighting_hp, weighting_n_hp = self._pack(training.weighting)
         optimizer_hp, optimizer_n_hp = self._pack(training.optimizer)
         mask = np.array(a.gate_mask, dtype)
@@ -230,14 +336,22 @@ class Problem:
             n_heads=len(a.n_outputs),
             n_head_hidden=len(a.head_hidden),
             n_penalties=len(penalty_table),
+            n_alignments=len(alignment_table),
             max_outputs=max(a.n_outputs),
             first_layer=training.n_frozen_layers,
             n_frozen=self.n_frozen,
             maps_train=int(any(a.map_sizes)),
             dropout=training.dropout,
+            clip_norm=training.clip_norm,
+            by_task=int(by_task),
+            n_common=self._n_common() if by_task else 0,
+            heads_in_common=int(len(self.layout.outputs) == 1),
+            needs_gram=int(training.weighting.needs_gram),
+            steps_per_epoch=self.steps_per_epoch,
             layers=self.layout.layers,
             tasks=tasks,
             penalties=penalty_table,
+            alignments=alignment_table,
             blocks=blocks,
             gate_mask=mask,
             trunk_width=_cumulated(a.hidden),
@@ -281,7 +395,8 @@ class Problem:
         several = n_experts > 1
         delta_size = max(n_rows, n_entries) * max(a.n_inputs, *a.hidden, *a.head_hidden, 1)
         losses = np.zeros(n_tasks)
-        n_state = self.training.weighting.n_state(n_tasks)
+        n_common, align = int(net.n_common), int(net.n_alignments > 0)
+        n_features = max(a.n_inputs, a.n_shared)
 
         def ints(n):
             return np.zeros(n, np.int64)
@@ -322,12 +437,24 @@ class Problem:
             delta=floats(2 * delta_size),
             delta_size=delta_size,
             map_work=floats(map_work),
+            unused_grad=floats(self.theta.size if self._has_prox else 0),
+            source_code=ints(n_rows * align),
+            target_code=ints(n_rows * align),
+            unused_dsource=floats(n_rows * n_features * align),
+            unused_dtarget=floats(n_rows * n_features * align),
             losses=losses,
+            terms=np.zeros(n_tasks),
             scale=np.zeros(n_tasks),
             weights=np.ones(n_tasks),
             gram=np.zeros((n_tasks, n_tasks)),
-            weighting_state=np.zeros(n_state),
-            weighting_state_size=n_state,
+            float_gram=floats(n_tasks * n_tasks),
+            task_grad=floats(n_tasks * n_common),
+            combined=floats(n_common),
+            weighting_state=self.weighting_state,
+            weighting_state_size=self.weighting_state.size,
+            mean_weights=self.mean_weights,
+            cosine=self._cosine,
+            n_cosines=self._n_cosines,
         )
         data = self._record(tables.DATA, domains=table, **self._rows._asdict())
         return data, work, losses

@@ -71,10 +71,31 @@ TASK = _record("""
 #: One penalty term.
 PENALTY = _record("""
     function
+    prox             # function, 0 for none
     first_block      # slice of NET.blocks
     n_blocks
     hp               # slice of NET.hp
     n_hp
+    constants        # float (n_constants,)
+    n_constants
+    work             # double (n_work,)
+    n_work
+    strength:f8
+""")
+
+#: One alignment of a source with the target.
+ALIGNMENT = _record("""
+    function
+    source           # domain
+    target           # domain
+    on_shared        # 1: after the trunk, 0: after the feature map
+    needs_labels
+    start            # slice of theta
+    size
+    hp               # slice of NET.hp
+    n_hp
+    work             # double (n_work,)
+    n_work
     strength:f8
 """)
 
@@ -89,15 +110,23 @@ NET = _record("""
     n_heads
     n_head_hidden
     n_penalties
+    n_alignments
     max_outputs
     first_layer      # trunk layers below are frozen
     n_frozen         # theta[:n_frozen] is frozen
     maps_train
     dropout:f8
+    clip_norm:f8     # longest gradient that a step may have, or infinity
+    by_task          # 1: each task's gradient at theta[:n_common] is taken by itself
+    n_common
+    heads_in_common  # 1: all tasks share a head, which lies in theta[:n_common]
+    needs_gram       # 1: the weights depend on these gradients
+    steps_per_epoch
     layers           # LAYER of each expert, head, output
     tasks            # TASK
     penalties        # PENALTY
-    blocks           # int (n, 5), see the contract of penalties
+    alignments       # ALIGNMENT
+    blocks           # int (n, 6), see engine.blocks
     gate_mask        # float (n_tasks, n_experts)
     trunk_width      # int (n_trunk + 1,) cumulated widths of an expert's layers
     head_width       # int (n_head_hidden + 1,) the same for a head's hidden layers
@@ -156,10 +185,22 @@ WORK = _record("""
     delta            # float (2, delta_size) ping and pong on the way back
     delta_size
     map_work         # float, scratch of each domain's map
-    losses           # double (n_tasks,) estimates from this batch
+    unused_grad      # float, as long as theta: gradients that nobody reads
+    source_code      # int, class of each row of a batch, for alignments
+    target_code      # int
+    unused_dsource   # float, gradients at rows with nothing below to train
+    unused_dtarget   # float
+    losses           # double (n_tasks,) estimates of L_t from this batch
+    terms            # double (n_tasks,) c_t L_t
     scale            # double (n_tasks,) from the plugin's mean to the estimate
     weights          # double (n_tasks,)
     gram             # double (n_tasks, n_tasks)
+    float_gram       # float (n_tasks, n_tasks)
+    task_grad        # float (n_tasks, n_common)
+    combined         # float (n_common,)
     weighting_state  # double
     weighting_state_size
+    mean_weights     # double (n_tasks,) over the steps of an epoch
+    cosine           # double (n_tasks, n_tasks) summed over steps
+    n_cosines        # double (n_tasks, n_tasks) steps that had both
 """)

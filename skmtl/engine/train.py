@@ -8,116 +8,49 @@ Plain Python, compiled by ``engine.compile``.
 
 import numpy as np
 
-from skmtl.engine.batches import draw_batch, draw_everything, entries, shuffle_rows, sort_labels
+from skmtl.engine.balance import (
+    combine,
+    record_gram,
+    scale_outputs,
+    task_gradient,
+    weigh_tasks,
+)
+from skmtl.engine.batches import (
+    draw_batch,
+    draw_everything,
+    draw_row,
+    entries,
+    shuffle_rows,
+    sort_labels,
+)
 from skmtl.engine.network import (
     backward_experts,
     backward_head,
     backward_map,
     backward_mixture,
-    clear_gradients,
+    clear_domain,
     forward_experts,
     forward_head,
-    head_out,
     mix_experts,
     read_input,
 )
 from skmtl.engine.pointers import (
     call_gradient,
-    call_loss,
     call_optimizer,
-    call_penalty,
-    call_weighting,
     domain_at,
-    double_matrix,
     doubles,
-    float_matrix,
     floats,
-    int_matrix,
-    penalty_at,
+    ints,
     task_at,
     vector,
 )
+from skmtl.engine.terms import align, penalize, proximal_step, task_loss
 
 FINISHED, DIVERGED = 0, 1
 
 
-def task_loss(net, work, theta, t, n_batches):
-    """The batch's unbiased estimate of L_t; leaves the plugin's gradient in ``work.dout``.
-
-    A plugin gives the weighted mean over the rows it sees. Times their weight over the task's
-    total weight, times the number of batches in a pass, its expectation is L_t, whatever the
-    batch holds.
-    """
-    task = task_at(net.tasks, t)
-    start, m = entries(work, t)
-    losses, scale = doubles(work.losses, 0, net.n_tasks), doubles(work.scale, 0, net.n_tasks)
-    losses[t] = scale[t] = 0.0
-    if m == 0:
-        return
-    weight = floats(theta, work.entry_weight, start, m)
-    total = 0.0
-    for i in range(m):
-        total += weight[i]
-    scale[t] = total * n_batches / task.total_weight
-    losses[t] = scale[t] * call_loss(
-        task.loss,
-        (
-            head_out(net, work, work.out, theta, t),
-            float_matrix(theta, work.entry_y, start, m, 1),
-            weight,
-            floats(theta, net.hp, task.hp, task.n_hp),
-            head_out(net, work, work.dout, theta, t),
-        ),
-    )
-
-
-def weigh_tasks(net, work, theta, step):
-    """Ask the weighting for w_t, scale each task's gradient by c_t w_t; gives their sum."""
-    losses, scale = doubles(work.losses, 0, net.n_tasks), doubles(work.scale, 0, net.n_tasks)
-    weights = doubles(work.weights, 0, net.n_tasks)
-    call_weighting(
-        net.weighting,
-        (
-            losses,
-            double_matrix(work.gram, 0, net.n_tasks, net.n_tasks),
-            step,
-            floats(theta, net.hp, net.weighting_hp, net.weighting_n_hp),
-            doubles(work.weighting_state, 0, work.weighting_state_size),
-            weights,
-        ),
-    )
-    value = 0.0
-    for t in range(net.n_tasks):
-        weight = task_at(net.tasks, t).coefficient * weights[t]
-        value += weight * losses[t]
-        dout = head_out(net, work, work.dout, theta, t)
-        factor = theta.dtype.type(weight * scale[t])
-        for i in range(dout.shape[0]):
-            for j in range(dout.shape[1]):
-                dout[i, j] *= factor
-    return value
-
-
-def penalize(net, theta, grad):
-    """sum_r rho_r R_r; adds its gradient."""
-    value = 0.0
-    for r in range(net.n_penalties):
-        penalty = penalty_at(net.penalties, r)
-        value += call_penalty(
-            penalty.function,
-            (
-                theta,
-                int_matrix(net.blocks, 5 * penalty.first_block, penalty.n_blocks, 5),
-                theta.dtype.type(penalty.strength),
-                floats(theta, net.hp, penalty.hp, penalty.n_hp),
-                grad,
-            ),
-        )
-    return value
-
-
-def gradient(net, data, work, theta, grad, full, step, rng):
-    """J on the batch in ``work``, with its gradient; overwrites grad.
+def forward(net, data, work, theta, full, rng):
+    """Maps, experts, heads and losses on the batch in ``work``; gives sum_k c_k L_k.
 
     ``full`` says that the batch holds every row: each loss is the whole L_t, without dropout.
     """
@@ -126,35 +59,93 @@ def gradient(net, data, work, theta, grad, full, step, rng):
         sort_labels(net, data, work, theta, d)
         read_input(net, data, work, theta, d)
         forward_experts(net, data, work, theta, d, dropout, rng)
+    value = 0.0
+    terms = doubles(work.terms, 0, net.n_tasks)
     for t in range(net.n_tasks):
         n_batches = domain_at(data.domains, task_at(net.tasks, t).domain).n_batches
         mix_experts(net, data, work, theta, t)
         forward_head(net, data, work, theta, t, dropout, rng)
         task_loss(net, work, theta, t, 1 if full else n_batches)
-    value = weigh_tasks(net, work, theta, step)
-    clear_gradients(net, data, work, theta, grad)
+        value += terms[t]
+    return value
+
+
+def gradient(net, data, work, theta, grad, full, step, rng):
+    """J on the batch in ``work``, with its gradient; overwrites grad.
+
+    In batches the gradient is weighted by w_k, and J is not: the weights change from step to step,
+    so that a weighted J would tell nothing of progress. On all rows every task weighs 1.
+    """
+    value = forward(net, data, work, theta, full, rng)
+    if full == 0:
+        weigh_tasks(net, work, theta, step, rng)
+    scale_outputs(net, work, theta, full == 0)
+    clear(grad)
+    for d in range(net.n_domains):
+        clear_domain(net, data, work, theta, d)
     for t in range(net.n_tasks):
         if entries(work, t)[1] > 0:
             delta = backward_head(net, data, work, theta, grad, t)
             backward_mixture(net, data, work, theta, grad, t, delta)
+    value += align(net, data, work, theta, grad, rng)
     for d in range(net.n_domains):
         backward_experts(net, data, work, theta, grad, d)
         backward_map(net, data, work, theta, grad, d)
-    return value + penalize(net, theta, grad)
+    return value + penalize(net, work, theta, grad, full)
+
+
+def gradient_by_task(net, data, work, theta, grad, full, step, rng):
+    """The same of a batch, one walk back for each task: where their gradients are looked at.
+
+    The walk for the alignments, which belong to no task, comes last.
+    """
+    value = forward(net, data, work, theta, full, rng)
+    clear(grad)
+    if net.needs_gram == 0:
+        weigh_tasks(net, work, theta, step, rng)
+    scale_outputs(net, work, theta, net.needs_gram == 0)
+    for t in range(net.n_tasks):
+        d, row = task_at(net.tasks, t).domain, task_gradient(net, work, theta, t)
+        clear(row)
+        if entries(work, t)[1] > 0:
+            clear_domain(net, data, work, theta, d)
+            into_head = row if net.heads_in_common == 1 else grad
+            delta = backward_head(net, data, work, theta, into_head, t)
+            backward_mixture(net, data, work, theta, grad, t, delta)
+            backward_experts(net, data, work, theta, row, d)
+            backward_map(net, data, work, theta, grad, d)
+    record_gram(net, work, theta)
+    if net.needs_gram == 1:
+        weigh_tasks(net, work, theta, step, rng)
+    combine(net, work, theta, grad)
+    for d in range(net.n_domains):
+        clear_domain(net, data, work, theta, d)
+    value += align(net, data, work, theta, grad, rng)
+    for d in range(net.n_domains * (net.n_alignments > 0)):
+        backward_experts(net, data, work, theta, grad, d)
+        backward_map(net, data, work, theta, grad, d)
+    return value + penalize(net, work, theta, grad, full)
+
+
+def clear(vector):
+    """vector_j = 0."""
+    for j in range(vector.size):
+        vector[j] = 0
 
 
 def epoch(gradient_at, net, data, work, theta, grad, state, lr, step, means, rng):
     """One pass over the domain with the most batches; the others go round as often as needed.
 
-    Writes the mean over the batches of each task's loss, and then of J. Returns FINISHED, or
-    DIVERGED at the first batch whose J is not finite, before its step.
+    Writes the mean over the batches of each task's loss, and then of J; in ``work``, those of the
+    weights. Returns FINISHED, or DIVERGED at the first batch whose J is not finite, before its
+    step.
     """
-    n_steps = 0
-    for d in range(net.n_domains):
-        n_steps = max(n_steps, domain_at(data.domains, d).n_batches)
-    for k in range(net.n_tasks + 1):
-        means[k] = 0.0
-    losses = doubles(work.losses, 0, net.n_tasks)
+    n_steps = net.steps_per_epoch
+    losses, weights = doubles(work.losses, 0, net.n_tasks), doubles(work.weights, 0, net.n_tasks)
+    mean_weights = doubles(work.mean_weights, 0, net.n_tasks)
+    for t in range(net.n_tasks):
+        means[t] = mean_weights[t] = 0.0
+    means[net.n_tasks] = 0.0
     hp = floats(theta, net.hp, net.optimizer_hp, net.optimizer_n_hp)
     trained = vector(theta, net.n_frozen, theta.size - net.n_frozen)
     dtrained = vector(grad, net.n_frozen, theta.size - net.n_frozen)
@@ -169,9 +160,25 @@ def epoch(gradient_at, net, data, work, theta, grad, state, lr, step, means, rng
             return DIVERGED
         for t in range(net.n_tasks):
             means[t] += losses[t] / n_steps
+            mean_weights[t] += weights[t] / n_steps
         means[net.n_tasks] += value / n_steps
+        if np.isfinite(net.clip_norm):
+            clip(dtrained, net.clip_norm)
         call_optimizer(net.optimizer, (trained, dtrained, state, lr, step + s, hp))
+        proximal_step(net, theta, lr)
     return FINISHED
+
+
+def clip(grad, longest):
+    """Scale grad down to a length, if it is longer."""
+    total = 0.0
+    for j in range(grad.size):
+        total += grad[j] * grad[j]
+    length = np.sqrt(total)
+    if length > longest:
+        factor = grad.dtype.type(longest / length)
+        for j in range(grad.size):
+            grad[j] *= factor
 
 
 def objective(gradient_at, net, data, work, theta, grad, rng):
@@ -179,3 +186,23 @@ def objective(gradient_at, net, data, work, theta, grad, rng):
     for d in range(net.n_domains):
         draw_everything(data, work, d)
     return call_gradient(gradient_at, (net, data, work, theta, grad, 1, 0, rng))
+
+
+def squared_gradients(gradient_at, net, data, work, theta, grad, total, rng):
+    """Adds c sum_i p_i (grad l_i)^2 to total, over all rows; p_i is the row's share of its task.
+
+    For domains of one task each, of coefficient c, and no penalty.
+    """
+    scale = doubles(work.scale, 0, net.n_tasks)
+    for d in range(net.n_domains):
+        ints(work.n_rows, d, 1)[0] = 0
+    for d in range(net.n_domains):
+        for i in range(domain_at(data.domains, d).n_rows):
+            draw_row(data, work, d, i)
+            call_gradient(gradient_at, (net, data, work, theta, grad, 1, 0, rng))
+            for t in range(net.n_tasks):
+                share = task_at(net.tasks, t).coefficient * scale[t]
+                if share > 0:  # the row's task
+                    for j in range(grad.size):
+                        total[j] += grad[j] * grad[j] / share
+        ints(work.n_rows, d, 1)[0] = 0

@@ -1,17 +1,35 @@
 """The contracts of the plugin kinds. Their docstrings are the specification.
 
-A plugin is a `BaseEstimator` whose constructor stores numbers and whose mathematics are static
-plain Python functions over C-contiguous arrays. The engine compiles these functions: they call
-NumPy, `math` and other plain functions of their module, allocate nothing, and see no Python
-objects. Arrays are of the dtype of the fit (float32 or float64) unless stated; `hp` holds the
-plugin's numbers in the order of ``hyper``. Arguments that a function does not own are read-only.
+A plugin is a `BaseEstimator` whose constructor stores its hyperparameters and whose mathematics are
+static plain Python functions over C-contiguous arrays. The engine compiles these functions: they
+call NumPy, `math` and other plain functions of their module, allocate nothing, and see no Python
+objects. An argument is read-only unless its description says *overwritten*, *added to*, *updated*
+or *scratch*. Floats are of the dtype of the fit, float32 or float64, unless stated. ``hp`` holds
+the plugin's numbers in the order of ``hyper``.
+
+``skmtl.testing.check_plugin`` tells whether a plugin keeps its contract.
 """
 
 from abc import ABC, abstractmethod
 from numbers import Real
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
+
+# Columns of the table of weight matrices that penalties get, and values in its column ROLE.
+from skmtl.engine.blocks import (  # noqa: F401
+    BIAS,
+    COLUMNS,
+    DEPTH,
+    HEAD,
+    MAP,
+    OFFSET,
+    OUTPUT,
+    ROLE,
+    ROWS,
+    TRUNK,
+)
 
 
 class Plugin(BaseEstimator, ABC):
@@ -27,43 +45,66 @@ class Plugin(BaseEstimator, ABC):
     group = None
 
     def hyper(self):
-        """Give the numbers that the plugin's functions find in `hp`.
+        """Give the numbers that the plugin's functions find in ``hp``.
 
         Returns
         -------
-        list of float
+        list of float or ndarray of shape (n_numbers,)
             By default the constructor's parameters in alphabetical order.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range; see ``_check_number``.
         """
         return [float(value) for _, value in sorted(self.get_params(deep=False).items())]
 
-    def _check_positive(self, *names, strict=False):
-        """Raise ValueError unless each named parameter is a finite number >= 0 (or > 0)."""
+    def _check_number(self, *names, low=0, high=np.inf, closed="left"):
+        """Raise ValueError unless each named parameter is a number from low to high.
+
+        ``closed`` says which of the two ends count: "left", "right", "both" or "neither".
+        """
         for name in names:
             value = getattr(self, name)
-            is_finite = isinstance(value, Real) and np.isfinite(value)
-            if not is_finite or value < 0 or (strict and value == 0):
+            ok = isinstance(value, Real) and low <= value <= high
+            ok = ok and (value > low or closed in ("left", "both"))
+            ok = ok and (value < high or closed in ("right", "both"))
+            if not ok:
                 raise ValueError(
-                    f"The {name!r} parameter of {type(self).__name__} must be a number "
-                    f"{'>' if strict else '>='} 0. Got {value!r} instead."
+                    f"The {name!r} parameter of {type(self).__name__} must be a number in "
+                    f"{'[' if closed in ('left', 'both') else '('}{low}, {high}"
+                    f"{']' if closed in ('right', 'both') else ')'}. Got {value!r} instead."
                 )
+
+    def _check_option(self, name, options):
+        """Raise ValueError unless the named parameter is one of some options."""
+        value = getattr(self, name)
+        if not any(value is option or value == option for option in options):
+            raise ValueError(
+                f"The {name!r} parameter of {type(self).__name__} must be one of "
+                f"{', '.join(map(repr, options))}. Got {value!r} instead."
+            )
 
 
 class Loss(Plugin):
-    """A task's loss: how far its outputs are from its labels."""
+    """A task's loss: how far its outputs are from its labels.
+
+    Derive from ``ClassificationLoss`` or ``RegressionLoss``.
+    """
 
     group = "skmtl.losses"
 
     @staticmethod
     @abstractmethod
     def value_grad(out, y, weight, hp, grad):
-        """Weighted mean of the loss over rows; overwrites grad with its gradient.
+        """Weighted mean of the loss over rows, and its gradient.
 
         Parameters
         ----------
         out : ndarray of shape (n_rows, n_outputs)
             The head's outputs, before any link function. At least one row.
         y : ndarray of shape (n_rows, 1)
-            Labels as ``encode`` made them.
+            Codes of classes 0, 1, ... for a classification loss; numbers for a regression loss.
         weight : ndarray of shape (n_rows,)
             Positive; the value is ``sum_i weight_i l_i / sum_i weight_i``.
         hp : ndarray
@@ -77,38 +118,133 @@ class Loss(Plugin):
             The weighted mean, summed in double precision.
         """
 
-    @abstractmethod
+
+class ClassificationLoss(Loss):
+    """A loss on class labels."""
+
     def n_outputs(self, classes):
-        """Give the number of outputs that a head needs for these classes."""
+        """Give the number of outputs that a head needs for these classes.
+
+        By default one for two classes, otherwise one each.
+        """
+        return 1 if len(classes) == 2 else len(classes)
 
     @abstractmethod
     def proba(self, out):
         """Turn outputs (n, n_outputs) into class probabilities (n, n_classes), with NumPy."""
 
 
+class RegressionLoss(Loss):
+    """A loss on numbers; a head has one output for each."""
+
+    def check_targets(self, y):
+        """Raise ValueError if the loss is not defined for these numbers, ndarray of any shape."""
+
+    def predict(self, out):
+        """Turn outputs (n, 1) into predictions of the same shape, with NumPy; by default as is."""
+        return out
+
+
+class Start(NamedTuple):
+    """Where a fit starts from, for ``Penalty.constants``.
+
+    Attributes
+    ----------
+    theta : ndarray of shape (n_parameters,)
+        The parameters to start from.
+    pretrained : ndarray of shape (n_parameters,), bool, or None
+        Which of them were learned on a source; None if there was no such stage.
+    fisher : callable
+        Gives the diagonal of the Fisher information at the source's optimum, ndarray of shape
+        (n_parameters,), zero where not pretrained. Raises ValueError where there is no source.
+    blocks : ndarray of shape (n_blocks, 6), int64
+        The weight matrices that the penalty acts on, see ``Penalty``.
+    """
+
+    theta: np.ndarray
+    pretrained: Any
+    fisher: Any
+    blocks: np.ndarray
+
+
 class Penalty(Plugin):
-    """A penalty R on weight matrices: of the trunk and heads, or of a feature map."""
+    """A penalty R on weight matrices: of the trunk and heads, or of a feature map.
+
+    Which matrices, the argument ``layout`` says, an int64 table with a row for each:
+
+    ====== =================================================================================
+    column meaning
+    ====== =================================================================================
+    0      offset of the matrix in ``theta``, where it lies in C order
+    1      rows
+    2      columns
+    3      offset of its bias in ``theta``, or -1
+    4      role: 0 a layer of the trunk, 1 a hidden layer of a head, 2 the output layer of a
+           head, 3 a feature map
+    5      depth: 0 if the matrix reads the network's inputs, otherwise the layers before it
+    ====== =================================================================================
+
+    A matrix has a row per input, a column and a bias per output, (n_in, n_out), but for output
+    layers (role 2): (n_out, n_in), one after the other and each below the one before, so that all
+    heads together are one matrix with a row for each output. Column names are in this module:
+    ``layout[b, OFFSET]``, ``layout[b, ROLE] == OUTPUT``.
+
+    A penalty that has no gradient everywhere may also have ``prox``; then stochastic solvers use
+    ``value_grad`` for its value alone and take a proximal step after each step of the optimizer,
+    with that step's learning rate. Under plain gradient steps (``solver="sgd"``) this converges to
+    the minimum of the objective; under rescaled steps (Adam) it is decoupled from the scaling, as
+    weight decay is in AdamW.
+    """
 
     group = "skmtl.penalties"
 
+    #: ``prox(theta, layout, step, hp, constants, work)``, static, or None; see ``value_grad`` for
+    #: the arguments. theta is updated to argmin_z ||z - theta||^2 / 2 + step * R(z), where step is
+    #: a float >= 0: learning rate times strength.
+    prox = None
+
+    def n_work(self, layout):
+        """Give the length of the scratch array that the functions get."""
+        return 0
+
+    def constants(self, start):
+        """Give numbers that stay fixed during the fit but are no hyperparameters.
+
+        Parameters
+        ----------
+        start : Start
+            Where the fit starts from.
+
+        Returns
+        -------
+        ndarray of shape (n_constants,), default empty
+
+        Raises
+        ------
+        ValueError
+            If the penalty does not suit the network, or needs what there is not.
+        """
+        return np.zeros(0)
+
     @staticmethod
     @abstractmethod
-    def value_grad(theta, layout, strength, hp, grad):
-        """Give ``strength * R(theta)``; adds its gradient to grad.
+    def value_grad(theta, layout, strength, hp, constants, work, grad):
+        """Give ``strength * R(theta)``; adds its gradient, or a subgradient, to grad.
 
         Parameters
         ----------
         theta : ndarray of shape (n_parameters,)
             All parameters of the network.
-        layout : ndarray of shape (n_blocks, 5), int64
-            The weight matrices to penalise, one row each: offset in ``theta``, rows, columns
-            (the matrix is C-ordered), offset of the bias (one number per column) or -1, and its
-            role: 0 a trunk layer, 1 a hidden layer of a head, 2 the output weights of all heads
-            as the rows of one matrix (there a row has a bias), 3 a feature map.
+        layout : ndarray of shape (n_blocks, 6), int64
+            The weight matrices to penalise; see the class. At least one.
         strength : float
             Coefficient of the penalty in the objective.
         hp : ndarray
             The plugin's numbers.
+        constants : ndarray
+            What ``constants`` gave.
+        work : ndarray of shape (n_work,), float64
+            Scratch.
         grad : ndarray of shape (n_parameters,)
             Added to.
 
@@ -119,11 +255,13 @@ class Penalty(Plugin):
 
 
 class FeatureMap(Plugin):
-    """A trainable map g from the columns of one domain to the columns of another."""
+    """A trainable map g from the columns of a source to the columns of the target."""
 
     group = "skmtl.feature_maps"
 
-    #: Whether ``forward_csr`` and ``backward_csr`` exist.
+    #: Whether ``forward_csr`` and ``backward_csr`` exist. They take
+    #: (theta, values, indices, indptr, rows, hp, work, out) and (..., work, dout, grad): the rows
+    #: numbered ``rows`` of a CSR matrix in place of ``x``, with ``indices`` int32.
     accepts_csr = False
 
     @abstractmethod
@@ -131,8 +269,21 @@ class FeatureMap(Plugin):
         """Give the length of the parameter vector."""
 
     @abstractmethod
-    def init(self, n_in, n_out, rng):
-        """Give the parameters to start from, ndarray of shape (n_params,).
+    def init(self, X_source, X_target, rng, y_source=None, y_target=None):
+        """Give the parameters to start from.
+
+        Parameters
+        ----------
+        X_source : {ndarray, CSR} of shape (n_source_rows, n_in)
+        X_target : {ndarray, CSR} of shape (n_target_rows, n_out)
+        rng : numpy.random.Generator
+        y_source, y_target : ndarray of shape (n_rows,), int, default=None
+            Class codes, comparable between source and target, -1 where missing; None where the
+            two have no classes in common.
+
+        Returns
+        -------
+        ndarray of shape (n_params,)
 
         Raises
         ------
@@ -157,14 +308,27 @@ class FeatureMap(Plugin):
     @staticmethod
     @abstractmethod
     def forward(theta, x, hp, work, out):
-        """Map rows: overwrites out (n_rows, n_out) with g(x), x of shape (n_rows, n_in)."""
+        """Map rows.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n_params,)
+            The map's own parameters.
+        x : ndarray of shape (n_rows, n_in)
+        hp : ndarray
+            The plugin's numbers.
+        work : ndarray of shape (n_work,)
+            Scratch; ``backward`` for the same rows finds it as ``forward`` left it.
+        out : ndarray of shape (n_rows, n_out)
+            Overwritten with g(x).
+        """
 
     @staticmethod
     @abstractmethod
     def backward(theta, x, hp, work, dout, grad):
         """Add to grad (n_params,) the gradient by theta, from dout, the gradient by g(x).
 
-        ``work`` holds what ``forward`` left in it for the same rows.
+        The other arguments are those of ``forward``.
         """
 
     @abstractmethod
@@ -172,8 +336,76 @@ class FeatureMap(Plugin):
         """Map dense or CSR rows with NumPy and SciPy alone; gives ndarray (n_rows, n_out)."""
 
 
+class Alignment(Plugin):
+    """A term of R(g) that draws the distributions of source and target together.
+
+    It sees a batch of each, as ``where`` says: "input" after the feature map, "shared" after the
+    trunk. It may have parameters of its own, trained along with the rest.
+
+    Parameters
+    ----------
+    where : {"shared", "input"}, default="shared"
+        Every alignment has this parameter.
+    """
+
+    group = "skmtl.alignments"
+
+    #: Whether ``value_grad`` reads class codes; then source and target must share a head.
+    needs_labels = False
+    #: Whether the term is random, or has a player of its own that ascends it: not for lbfgs.
+    needs_minibatches = False
+
+    def n_params(self, n_features):
+        """Give the length of the alignment's own parameter vector."""
+        return 0
+
+    def init(self, n_features, rng):
+        """Give its parameters to start from, ndarray of shape (n_params,)."""
+        return np.zeros(self.n_params(n_features))
+
+    def n_work(self, n_source, n_target, n_features):
+        """Give the length of the scratch array, for batches of at most these sizes."""
+        return 0
+
+    @staticmethod
+    @abstractmethod
+    def value_grad(theta, hs, ht, ys, yt, strength, hp, work, rng, dhs, dht, grad):
+        """Give ``strength`` times the distance between the rows of hs and those of ht.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n_params,)
+            The alignment's own parameters.
+        hs, ht : ndarray of shape (n_source, n_features) and (n_target, n_features)
+            Rows of source and target. At least one of each.
+        ys, yt : ndarray of shape (n_source,) and (n_target,), int64
+            Their class codes, -1 where there is no label; all -1 unless ``needs_labels``.
+        strength : float
+            Coefficient of the term in the objective.
+        hp : ndarray
+            The plugin's numbers.
+        work : ndarray of shape (n_work,), float64
+            Scratch.
+        rng : numpy.random.Generator
+            ``rng.random()`` and ``rng.standard_normal()`` compile.
+        dhs, dht : ndarray, shapes of hs and ht
+            Added to: the gradient by hs and ht.
+        grad : ndarray of shape (n_params,)
+            Added to: the gradient that theta descends.
+
+        Returns
+        -------
+        float
+        """
+
+
 class Weighting(Plugin):
-    """A rule that weighs the tasks anew at every step."""
+    """A rule that weighs the tasks' terms anew at every step.
+
+    With ``needs_gram`` the weights combine the tasks' gradients by the parameters that they share,
+    and what belongs to one task alone follows that task's gradient as it is. Without, they multiply
+    the whole term of each task.
+    """
 
     group = "skmtl.weightings"
 
@@ -186,21 +418,29 @@ class Weighting(Plugin):
 
     @staticmethod
     @abstractmethod
-    def update(losses, gram, step, hp, state, weights):
-        """Overwrites weights (n_tasks,) with finite numbers; may update state.
+    def update(losses, n_labels, gram, step, steps_per_epoch, hp, state, rng, weights):
+        """Weigh the tasks.
 
         Parameters
         ----------
         losses : ndarray of shape (n_tasks,), float64
-            This batch's estimate of each task's loss.
+            This batch's estimate of each task's term, ``c_t L_t``; 0 for a task without labels.
+        n_labels : ndarray of shape (n_tasks,), int64
+            Labels of each task in the batch. A task without any must not change the weights of
+            the others.
         gram : ndarray of shape (n_tasks, n_tasks), float64
-            Inner products of the tasks' gradients by the shared parameters; zeros unless
-            ``needs_gram``.
-        step : int
-            Steps taken before this one.
+            Inner products of the gradients of the tasks' terms by the shared parameters; zeros
+            unless ``needs_gram``.
+        step, steps_per_epoch : int
+            Steps taken before this one; steps in an epoch.
         hp : ndarray
             The plugin's numbers.
-        state, weights : ndarray, float64
+        state : ndarray of shape (n_state,), float64
+            Updated; also serves as scratch.
+        rng : numpy.random.Generator
+            ``rng.random()`` and ``rng.standard_normal()`` compile.
+        weights : ndarray of shape (n_tasks,), float64
+            Overwritten with finite numbers.
         """
 
 
@@ -215,13 +455,15 @@ class Optimizer(Plugin):
     @staticmethod
     @abstractmethod
     def step(theta, grad, state, lr, step, hp):
-        """Take one step in place.
+        """Take one step.
 
         Parameters
         ----------
-        theta, grad : ndarray of shape (n_parameters,)
-            theta is updated, grad is read.
+        theta : ndarray of shape (n_parameters,)
+            Updated.
+        grad : ndarray of shape (n_parameters,)
         state : ndarray of shape (n_slots, n_parameters)
+            Updated.
         lr : float
             Learning rate of this step.
         step : int

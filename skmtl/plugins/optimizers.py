@@ -39,7 +39,7 @@ class SGD(Optimizer):
 
     def hyper(self):
         """Give [momentum, nesterov]."""
-        _check_decay(self, "momentum")
+        self._check_number("momentum", high=1)
         return [float(self.momentum), float(self.nesterov)]
 
     @staticmethod
@@ -83,8 +83,8 @@ class Adam(Optimizer):
 
     def hyper(self):
         """Give [beta_1, beta_2, epsilon]."""
-        _check_decay(self, "beta_1", "beta_2")
-        self._check_positive("epsilon", strict=True)
+        self._check_number("beta_1", "beta_2", high=1)
+        self._check_number("epsilon", closed="neither")
         return [float(self.beta_1), float(self.beta_2), float(self.epsilon)]
 
     @staticmethod
@@ -134,7 +134,7 @@ class AdamW(Adam):
 
     def hyper(self):
         """Give [beta_1, beta_2, epsilon, weight_decay]."""
-        self._check_positive("weight_decay")
+        self._check_number("weight_decay")
         return [*super().hyper(), float(self.weight_decay)]
 
     @staticmethod
@@ -147,14 +147,3 @@ class AdamW(Adam):
 
 
 adam_step = Adam.step
-
-
-def _check_decay(optimizer, *names):
-    """Raise ValueError unless each named parameter is in [0, 1)."""
-    optimizer._check_positive(*names)
-    for name in names:
-        if getattr(optimizer, name) >= 1:
-            raise ValueError(
-                f"The {name!r} parameter of {type(optimizer).__name__} must be a number in "
-                f"[0, 1). Got {getattr(optimizer, name)!r} instead."
-            )

@@ -10,6 +10,7 @@ KINDS = {
     "losses": base.Loss,
     "penalties": base.Penalty,
     "feature_maps": base.FeatureMap,
+    "alignments": base.Alignment,
     "weightings": base.Weighting,
     "optimizers": base.Optimizer,
 }
@@ -20,7 +21,8 @@ def available(kind=None):
 
     Parameters
     ----------
-    kind : {"losses", "penalties", "feature_maps", "weightings", "optimizers"}, default=None
+    kind : {"losses", "penalties", "feature_maps", "alignments", "weightings", "optimizers"}, \
+            default=None
         One kind, or all.
 
     Returns
@@ -40,13 +42,13 @@ def available(kind=None):
     return sorted(_installed(kind))
 
 
-def resolve(kind, plugin, parameter, also=()):
+def resolve(kinds, plugin, parameter, also=()):
     """The plugin instance that a parameter asks for.
 
     Parameters
     ----------
-    kind : str
-        One of the keys of ``KINDS``.
+    kinds : str or tuple of str
+        Keys of ``KINDS``: what the parameter may be.
     plugin : str or Plugin
         A name among the installed plugins, or an instance.
     parameter : str
@@ -65,20 +67,23 @@ def resolve(kind, plugin, parameter, also=()):
     TypeError
         If it is neither an instance of the kind nor the name of one.
     """
-    contract = KINDS[kind]
-    if isinstance(plugin, contract):
+    kinds = (kinds,) if isinstance(kinds, str) else kinds
+    contracts = tuple(KINDS[kind] for kind in kinds)
+    wanted = " or ".join(f"skmtl.plugins.base.{contract.__name__}" for contract in contracts)
+    if isinstance(plugin, contracts):
         return plugin
     if not isinstance(plugin, str):
         hint = " Pass an instance, not the class." if inspect.isclass(plugin) else ""
         raise TypeError(
-            f"The {parameter!r} parameter must be a name or an instance of "
-            f"skmtl.plugins.base.{contract.__name__}. Got {plugin!r} instead.{hint}"
+            f"The {parameter!r} parameter must be a name or an instance of {wanted}. "
+            f"Got {plugin!r} instead.{hint}"
         )
-    found = _installed(kind).get(plugin)
-    if found is None:
+    found = [point for kind in kinds for point in _installed(kind).get(plugin, ())]
+    if not found:
+        names = [name for kind in kinds for name in available(kind)]
         raise ValueError(
             f"The {parameter!r} parameter: unknown name {plugin!r}; installed: "
-            f"{', '.join([*available(kind), *also])}"
+            f"{', '.join([*names, *also])}"
         )
     if len(found) > 1:
         owners = ", ".join(sorted(f"{point.dist.name} ({point.value})" for point in found))
@@ -87,10 +92,10 @@ def resolve(kind, plugin, parameter, also=()):
             f"distributions: {owners}. Uninstall one, or pass an instance."
         )
     instance = found[0].load()()
-    if not isinstance(instance, contract):
+    if not isinstance(instance, contracts):
         raise TypeError(
             f"The {parameter!r} parameter: {plugin!r} of {found[0].dist.name} "
-            f"({found[0].value}) is no skmtl.plugins.base.{contract.__name__}."
+            f"({found[0].value}) is no {wanted}."
         )
     return instance
 

@@ -5,10 +5,10 @@ import math
 import numpy as np
 from scipy.special import expit, softmax
 
-from skmtl.plugins.base import Loss
+from skmtl.plugins.base import ClassificationLoss
 
 
-class LogLoss(Loss):
+class LogLoss(ClassificationLoss):
     r"""Cross-entropy of the classes: logistic for two of them, softmax for more.
 
     .. math:: -\frac{1}{\sum_i w_i} \sum_i w_i \log p_{i, y_i}
@@ -57,10 +57,6 @@ class LogLoss(Loss):
                     grad[i, j] *= w / s
                 grad[i, code] -= w
         return value
-
-    def n_outputs(self, classes):
-        """One for two classes, otherwise one each."""
-        return 1 if len(classes) == 2 else len(classes)
 
     def proba(self, out):
         """Class probabilities (n, n_classes)."""

@@ -21,8 +21,9 @@ class Identity(FeatureMap):
         """Give 0."""
         return 0
 
-    def init(self, n_in, n_out, rng):
+    def init(self, X_source, X_target, rng, y_source=None, y_target=None):
         """Give no parameters; raise ValueError unless the spaces have the same size."""
+        n_in, n_out = X_source.shape[1], X_target.shape[1]
         if n_in != n_out:
             raise ValueError(
                 f"feature_map='identity' needs a source with the target's {n_out} columns, but "
@@ -79,8 +80,9 @@ class Linear(FeatureMap):
         """Give n_in * n_out."""
         return n_in * n_out
 
-    def init(self, n_in, n_out, rng):
+    def init(self, X_source, X_target, rng, y_source=None, y_target=None):
         """Give the identity, or a random semi-orthogonal matrix, flattened."""
+        n_in, n_out = X_source.shape[1], X_target.shape[1]
         if n_in == n_out:
             return np.eye(n_in).ravel()
         tall = rng.standard_normal((max(n_in, n_out), min(n_in, n_out)))
@@ -153,9 +155,9 @@ class Affine(Linear):
         """Give (n_in + 1) * n_out."""
         return (n_in + 1) * n_out
 
-    def init(self, n_in, n_out, rng):
+    def init(self, X_source, X_target, rng, y_source=None, y_target=None):
         """Give the start of ``Linear``, then zeros."""
-        return np.concatenate([super().init(n_in, n_out, rng), np.zeros(n_out)])
+        return np.concatenate([super().init(X_source, X_target, rng), np.zeros(X_target.shape[1])])
 
     def blocks(self, n_in, n_out):
         """Give A with b as its bias."""

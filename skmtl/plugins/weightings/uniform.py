@@ -14,6 +14,6 @@ class Uniform(Weighting):
     """
 
     @staticmethod
-    def update(losses, gram, step, hp, state, weights):
+    def update(losses, n_labels, gram, step, steps_per_epoch, hp, state, rng, weights):
         """w_t = 1."""
         weights[:] = 1.0

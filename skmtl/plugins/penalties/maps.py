@@ -1,0 +1,67 @@
+"""Penalties R(g) on the parameters of feature maps."""
+
+from skmtl.plugins.base import BIAS, COLUMNS, OFFSET, OUTPUT, ROLE, ROWS, Penalty
+
+
+class IdentityAnchor(Penalty):
+    r"""Keep a feature map near the identity, or, between unlike spaces, near an isometry.
+
+    A square map A with offset b has :math:`\|A - I\|_F^2 + \|b\|^2`. A rectangular map has no
+    identity to be near; there the penalty is :math:`\frac14 \|G - I\|_F^2 + \|b\|^2`, with G the
+    Gram matrix of A on its smaller side: zero exactly where A is semi-orthogonal, near there the
+    squared distance to these matrices, and smooth everywhere, which that distance is not.
+
+    Examples
+    --------
+    >>> from skmtl.plugins.penalties import IdentityAnchor
+    >>> IdentityAnchor()
+    IdentityAnchor()
+    """
+
+    @staticmethod
+    def value_grad(theta, layout, strength, hp, constants, work, grad):
+        """The distance of each block; adds its gradient."""
+        value = 0.0
+        for b in range(layout.shape[0]):
+            start, n_in, n_out = layout[b, OFFSET], layout[b, ROWS], layout[b, COLUMNS]
+            bias = layout[b, BIAS]
+            n_bias = n_in if layout[b, ROLE] == OUTPUT else n_out
+            if n_in == n_out:
+                value += _identity_distance(theta, start, n_in, strength, grad)
+            else:
+                value += _isometry_distance(theta, start, n_in, n_out, strength, grad)
+            if bias >= 0:
+                for j in range(bias, bias + n_bias):
+                    value += strength * theta[j] * theta[j]
+                    grad[j] += 2 * strength * theta[j]
+        return value
+
+
+def _identity_distance(theta, start, n, strength, grad):
+    """strength ||A - I||^2; adds 2 strength (A - I)."""
+    total = 0.0
+    for i in range(n):
+        for j in range(n):
+            k = start + i * n + j
+            gap = theta[k] - 1 if i == j else theta[k]
+            total += gap * gap
+            grad[k] += 2 * strength * gap
+    return strength * total
+
+
+def _isometry_distance(theta, start, n_in, n_out, strength, grad):
+    """strength / 4 ||A^T A - I||^2, A with its longer side first; adds strength A (A^T A - I)."""
+    n_short, n_long = min(n_in, n_out), max(n_in, n_out)
+    short_step, long_step = (1, n_out) if n_in > n_out else (n_out, 1)
+    total = 0.0
+    for p in range(n_short):
+        for q in range(n_short):
+            gap = 0.0 if p != q else -1.0
+            for r in range(n_long):
+                k = start + r * long_step
+                gap += theta[k + p * short_step] * theta[k + q * short_step]
+            total += gap * gap
+            for r in range(n_long):
+                k = start + r * long_step
+                grad[k + q * short_step] += strength * gap * theta[k + p * short_step]
+    return 0.25 * strength * total
