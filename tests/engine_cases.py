@@ -47,6 +47,10 @@ class Case:
     batch_size: int = 100
     dropout: float = 0.0
     optimizer: object = field(default_factory=Adam)
+    weighting: object = field(default_factory=Uniform)
+    record_affinity: bool = False
+    clip_norm: float = np.inf
+    alignments: tuple = ()
     dtype: str = "float64"
     seed: int = 0
 
@@ -67,6 +71,7 @@ class Case:
             gate_mask=self.gate_mask or ((True,),) * len(tasks),
             gate=self.gate,
             map_sizes=tuple(m.n_params(n, width) if m else 0 for m, n in zip(maps, n_in)),
+            alignment_sizes=tuple(term.alignment.n_params(width) for term in self.alignments),
         )
         layout = Layout(architecture)
         theta = layout.initial(rng, self.dtype)
@@ -92,14 +97,16 @@ class Case:
             penalties.append((self.map_penalty, strength, blocks))
         training = Training(
             optimizer=self.optimizer,
-            weighting=Uniform(),
+            weighting=self.weighting,
             rng=np.random.default_rng(self.seed),
             batch_size=self.batch_size,
             dropout=self.dropout,
             n_frozen_layers=self.n_frozen_layers,
+            clip_norm=self.clip_norm,
+            record_affinity=self.record_affinity,
         )
-        terms = [PenaltyTerm(PENALTIES[name], s, blocks) for name, s, blocks in penalties]
-        problem = Problem(layout, theta, domains, tasks, terms, training)
+        terms = [PenaltyTerm(PENALTIES.get(name, name), s, blocks) for name, s, blocks in penalties]
+        problem = Problem(layout, theta, domains, tasks, terms, training, self.alignments)
         model = naive.Model(architecture, domains, tasks, named, self.n_frozen_layers)
         return problem, model
 
@@ -124,7 +131,7 @@ class Case:
         domains, tasks = [], []
         for d, n in enumerate(self.n_rows):
             X = self._rows(rng, n, self.widths[d])
-            domains.append(Domain(X, self.map if d < 2 else None))
+            domains.append(Domain(X, self.map if d < 2 else None, bool(self.alignments)))
             labelled = np.arange(n) if d < 2 else np.arange(1, n)
             n_classes = (3, 2, 4)[d] if not self.share_head else 4
             head = 0 if self.share_head else d

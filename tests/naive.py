@@ -58,6 +58,7 @@ class Cut:
         self.output_weights = weight
         self.outputs = [(weight[e - n : e].T, bias[e - n : e]) for n, e in zip(a.n_outputs, ends)]
         self.maps = [self._take(n) for n in a.map_sizes]
+        self.alignments = [self._take(n) for n in a.alignment_sizes]
         assert self._at == theta.size
 
     def _take(self, *shape):

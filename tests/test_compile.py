@@ -300,6 +300,23 @@ class Failing(L2):
         return 0.0
 
 
+# --- small numbers ---
+
+
+def test_what_only_decays_ends_at_zero():
+    """Denormal numbers would take a hundred times as long."""
+    problem, _ = replace(CASES["one"], dtype="float32", alpha=1.0).build()
+    problem.domains[0].X[:, 0] = 0
+    weights = problem.theta[: 5 * 4].reshape(4, 5)
+    weights[0] = 1e-38
+    for _ in range(3000):
+        problem.epoch(1e-3)
+    tiny = np.finfo(np.float32).tiny
+    for array in (problem.theta, problem.state):
+        assert not ((array != 0) & (np.abs(array) < tiny)).any()
+    assert (problem.state[1].reshape(-1)[:5] == 0).all()  # of a gradient around 1e-38
+
+
 # --- the same numbers ----------------------------------------------------------------------------
 
 

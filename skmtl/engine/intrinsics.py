@@ -185,21 +185,47 @@ def _without_denormals(builder):
     """
     machine = platform.machine().lower()
     if machine in ("x86_64", "amd64"):
-        bits, width = 0x8040, 32  # FTZ and DAZ
-        word = cgutils.alloca_once(builder, ir.IntType(width))
-        place = builder.bitcast(word, ir.IntType(8).as_pointer())
-        of_pointer = ir.FunctionType(ir.VoidType(), [place.type])
-        get = cgutils.get_or_insert_function(builder.module, of_pointer, "llvm.x86.sse.stmxcsr")
-        put = cgutils.get_or_insert_function(builder.module, of_pointer, "llvm.x86.sse.ldmxcsr")
-        builder.call(get, [place])
-        before = builder.load(word)
-        builder.store(builder.or_(before, ir.Constant(before.type, bits)), word)
-        builder.call(put, [place])
-        yield
-        builder.store(before, word)
-        builder.call(put, [place])
+        get, put, bits = _mxcsr(builder)
+    elif machine in ("aarch64", "arm64"):
+        get, put, bits = _fpcr(builder)
     else:
         yield
+        return
+    before = get()
+    put(builder.or_(before, ir.Constant(before.type, bits)))
+    yield
+    put(before)
+
+
+def _mxcsr(builder):
+    """Code that reads and writes the float mode of x86, and its bits FTZ and DAZ."""
+    word = cgutils.alloca_once(builder, ir.IntType(32))
+    place = builder.bitcast(word, ir.IntType(8).as_pointer())
+    of_pointer = ir.FunctionType(ir.VoidType(), [place.type])
+    store, load = (
+        cgutils.get_or_insert_function(builder.module, of_pointer, f"llvm.x86.sse.{name}")
+        for name in ("stmxcsr", "ldmxcsr")
+    )
+
+    def get():
+        builder.call(store, [place])
+        return builder.load(word)
+
+    def put(mode):
+        builder.store(mode, word)
+        builder.call(load, [place])
+
+    return get, put, 0x8040
+
+
+def _fpcr(builder):
+    """Code that reads and writes the float mode of ARM, and its bit FZ."""
+    mode_type = ir.IntType(64)
+    read = ir.FunctionType(mode_type, [])
+    write = ir.FunctionType(ir.VoidType(), [mode_type])
+    get = cgutils.get_or_insert_function(builder.module, read, "llvm.aarch64.get.fpcr")
+    put = cgutils.get_or_insert_function(builder.module, write, "llvm.aarch64.set.fpcr")
+    return (lambda: builder.call(get, [])), (lambda mode: builder.call(put, [mode])), 1 << 24
 
 
 def _call_of(kind, signatures):

@@ -1,7 +1,5 @@
 """Forward and backward through maps, experts, gates and heads, for the batch in WORK."""
 
-import numpy as np
-
 from skmtl.engine.batches import entries
 from skmtl.engine.layers import (
     activate,
@@ -19,12 +17,13 @@ from skmtl.engine.layers import (
     scale_by,
     take_rows,
 )
-from skmtl.engine.layout import CONSTANT, FIXED, LINEAR
 from skmtl.engine.pointers import (
     call_backward,
     call_backward_csr,
+    call_backward_mixture,
     call_forward,
     call_forward_csr,
+    call_mix_experts,
     domain_at,
     float_matrix,
     floats,
@@ -288,7 +287,7 @@ def backward_experts(net, data, work, theta, grad, d):
                     dz[positions[i], j] += delta[i, j]
 
 
-# --- gates: what a task's head reads ------------------------------------------------------------
+# --- what a task's head reads ------------------------------------------------------------
 
 
 def head_reads_csr(net, domain):
@@ -315,141 +314,46 @@ def head_input(net, data, work, theta, t):
     return float_matrix(theta, work.mixture, start * net.n_shared, m, net.n_shared)
 
 
-def open_gate(net, data, work, theta, t, gate):
-    """Fill a_te for every row of the task: a softmax over the experts that its mask allows."""
-    task = task_at(net.tasks, t)
-    mask = floats(theta, net.gate_mask, t * net.n_experts, net.n_experts)
-    m = gate.shape[0]
-    if task.gate == FIXED:
-        for i in range(m):
-            for e in range(net.n_experts):
-                gate[i, e] = mask[e]
-        return
-    offset = vector(theta, task.gate_at, net.n_experts)
-    for i in range(m):
-        for e in range(net.n_experts):
-            gate[i, e] = offset[e]
-    if task.gate == LINEAR:
-        add_gate_inputs(net, data, work, theta, t, gate)
-    for i in range(m):
-        top = -np.inf
-        for e in range(net.n_experts):
-            if mask[e] > 0:
-                top = max(top, gate[i, e])
-        total = 0.0
-        for e in range(net.n_experts):
-            gate[i, e] = np.exp(gate[i, e] - top) if mask[e] > 0 else 0.0
-            total += gate[i, e]
-        for e in range(net.n_experts):
-            gate[i, e] /= total
-
-
-def add_gate_inputs(net, data, work, theta, t, gate):
-    """Add z W to the logits of a gate that is linear in the input."""
-    task = task_at(net.tasks, t)
-    domain = domain_at(data.domains, task.domain)
-    start, m = entries(work, t)
-    weight = matrix(theta, task.gate_at + net.n_experts, net.n_inputs, net.n_experts)
-    if reads_csr(domain):
-        values, indices, indptr = csr_arrays(domain, theta)
-        rows = ints(work.entry_row, start, m)
-        for i in range(m):
-            for k in range(indptr[rows[i]], indptr[rows[i] + 1]):
-                for e in range(net.n_experts):
-                    gate[i, e] += values[k] * weight[indices[k], e]
-        return
-    z = batch_z(net, work, domain, theta, task.domain)
-    positions = ints(work.entry_position, start, m)
-    for i in range(m):
-        for j in range(net.n_inputs):
-            for e in range(net.n_experts):
-                gate[i, e] += z[positions[i], j] * weight[j, e]
-
-
-def mix_experts(net, data, work, theta, t):
-    """H_t = sum_e a_te H_e on the rows of task t, unless its head reads one expert, or X, as is."""
+def read_experts(net, data, work, theta, t):
+    """Fill in what the head of task t reads, unless that is an expert's rows, or X, as they are."""
     task = task_at(net.tasks, t)
     domain = domain_at(data.domains, task.domain)
     if reads_expert_directly(net, work, t) or head_reads_csr(net, domain):
         return
+    if task.only_expert < 0:
+        call_mix_experts(net.mix_experts, (net, data, work, theta, t))
+        return
     start, m = entries(work, t)
     positions = ints(work.entry_position, start, m)
-    gate = float_matrix(theta, work.gate, start * net.n_experts, m, net.n_experts)
-    open_gate(net, data, work, theta, t, gate)
-    mixture = head_input(net, data, work, theta, t)
-    fill_zero(mixture)
-    mask = floats(theta, net.gate_mask, t * net.n_experts, net.n_experts)
-    for e in range(net.n_experts):
-        if mask[e] > 0:
-            h = expert_output(net, work, domain, theta, task.domain, e)
-            slot = expert_slots(net, work, domain, task.domain, e)
-            for i in range(m):
-                for j in range(net.n_shared):
-                    mixture[i, j] += gate[i, e] * h[slot[positions[i]], j]
+    h = expert_output(net, work, domain, theta, task.domain, task.only_expert)
+    slot = expert_slots(net, work, domain, task.domain, task.only_expert)
+    rows = head_input(net, data, work, theta, t)
+    for i in range(m):
+        for j in range(net.n_shared):
+            rows[i, j] = h[slot[positions[i]], j]
 
 
-def backward_mixture(net, data, work, theta, grad, t, dmixture):
-    """Add the gradient at H_t to the experts that it reads, and to the gate's parameters."""
+def backward_to_experts(net, data, work, theta, grad, t, delta):
+    """Add the gradient at what the head of task t reads to the experts, and to its gate."""
     task = task_at(net.tasks, t)
     domain = domain_at(data.domains, task.domain)
     if net.n_trunk == 0 and batch_dz(net, work, domain, theta, task.domain).shape[0] == 0:
         return  # nothing below has parameters
+    if task.only_expert < 0:
+        call_backward_mixture(net.backward_mixture, (net, data, work, theta, grad, t, delta))
+        return
+    dh = expert_gradient(net, work, domain, theta, task.domain, task.only_expert)
     if reads_expert_directly(net, work, t):
-        dh = expert_gradient(net, work, domain, theta, task.domain, task.only_expert)
         for i in range(dh.shape[0]):
             for j in range(dh.shape[1]):
-                dh[i, j] += dmixture[i, j]
+                dh[i, j] += delta[i, j]
         return
     start, m = entries(work, t)
     positions = ints(work.entry_position, start, m)
-    gate = float_matrix(theta, work.gate, start * net.n_experts, m, net.n_experts)
-    dgate = float_matrix(theta, work.dgate, start * net.n_experts, m, net.n_experts)
-    fill_zero(dgate)
-    mask = floats(theta, net.gate_mask, t * net.n_experts, net.n_experts)
-    for e in range(net.n_experts):
-        if mask[e] > 0:
-            h = expert_output(net, work, domain, theta, task.domain, e)
-            dh = expert_gradient(net, work, domain, theta, task.domain, e)
-            slot = expert_slots(net, work, domain, task.domain, e)
-            for i in range(m):
-                r = slot[positions[i]]
-                for j in range(net.n_shared):
-                    dgate[i, e] += dmixture[i, j] * h[r, j]
-                    dh[r, j] += gate[i, e] * dmixture[i, j]
-    if task.gate != FIXED:
-        backward_gate(net, data, work, theta, grad, t, gate, dgate)
-
-
-def backward_gate(net, data, work, theta, grad, t, gate, dgate):
-    """Through the softmax of the gate to its parameters, and to dz; uses up dgate."""
-    task = task_at(net.tasks, t)
-    domain = domain_at(data.domains, task.domain)
-    start, m = entries(work, t)
+    slot = expert_slots(net, work, domain, task.domain, task.only_expert)
     for i in range(m):
-        mean = 0.0
-        for e in range(net.n_experts):
-            mean += gate[i, e] * dgate[i, e]
-        for e in range(net.n_experts):
-            dgate[i, e] = gate[i, e] * (dgate[i, e] - mean)
-    add_columns(dgate, vector(grad, task.gate_at, net.n_experts))
-    if task.gate == CONSTANT:
-        return
-    weight = matrix(theta, task.gate_at + net.n_experts, net.n_inputs, net.n_experts)
-    dweight = matrix(grad, task.gate_at + net.n_experts, net.n_inputs, net.n_experts)
-    if reads_csr(domain):
-        values, indices, indptr = csr_arrays(domain, theta)
-        rows = ints(work.entry_row, start, m)
-        add_csr_product_at(values, indices, indptr, rows, dgate, dweight)
-        return
-    z = batch_z(net, work, domain, theta, task.domain)
-    dz = batch_dz(net, work, domain, theta, task.domain)
-    positions = ints(work.entry_position, start, m)
-    for i in range(m):
-        for j in range(net.n_inputs):
-            for e in range(net.n_experts):
-                dweight[j, e] += z[positions[i], j] * dgate[i, e]
-                if dz.shape[0] > 0:
-                    dz[positions[i], j] += weight[j, e] * dgate[i, e]
+        for j in range(net.n_shared):
+            dh[slot[positions[i]], j] += delta[i, j]
 
 
 # --- heads ---------------------------------------------------------------------------------------

@@ -127,6 +127,21 @@ def call_gradient(address, arguments):
     return plain_functions[address](*arguments)
 
 
+def call_mix_experts(address, arguments):
+    """Call ``gates.mix_experts``."""
+    return plain_functions[address](*arguments)
+
+
+def call_backward_mixture(address, arguments):
+    """Call ``gates.backward_mixture``."""
+    return plain_functions[address](*arguments)
+
+
+def call_align(address, arguments):
+    """Call ``align.align``."""
+    return plain_functions[address](*arguments)
+
+
 def call_penalty(address, arguments):
     """Call a penalty's ``value_grad``."""
     return plain_functions[address](*arguments)

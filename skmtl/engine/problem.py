@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 
+from skmtl.engine import align, gates, tables, train
 from skmtl.engine import compile as compiler
-from skmtl.engine import tables, train
 from skmtl.engine.blocks import block_table
 from skmtl.engine.data import lay_out_rows
 from skmtl.engine.layout import FIXED
@@ -225,6 +226,11 @@ class Problem:
         function_of_type = getattr(type(plugin), function)
         return compiler.address_of(function_of_type, kind or function, self.theta.dtype.name)
 
+    def _kernel(self, function, is_needed):
+        """Address of an optional part of the engine; 0 where it is not needed."""
+        dtype = self.theta.dtype.name
+        return compiler.address_of(function, function.__name__, dtype) if is_needed else 0
+
     def _add_maps(self):
         """Write the feature maps into the table of domains."""
         offsets = self.layout.map_offsets
@@ -288,6 +294,7 @@ class Problem:
         offsets = self.layout.alignment_offsets
         for k, term in enumerate(terms):
             row, alignment = table[k], term.alignment
+            self._check_aligned_rows(term)
             row.function = self._address(alignment, "value_grad", "alignment")
             row.source, row.target = term.source, term.target
             row.on_shared = int(alignment.where == "shared")
@@ -301,6 +308,16 @@ class Problem:
             row.work, row.n_work = self._own(np.zeros(alignment.n_work(*sizes, n_features)))
             row.strength = term.strength
         return table
+
+    def _check_aligned_rows(self, term):
+        """An alignment reads dense rows: those of a layer, of a map, or of a dense X."""
+        reads_input = term.alignment.where == "input" or not self.layout.architecture.hidden
+        domains = self.domains[term.source], self.domains[term.target]
+        if reads_input and any(issparse(d.X) and d.map is None for d in domains):
+            raise ValueError(
+                f"{type(term.alignment).__name__} reads dense rows of source and target, and "
+                "X is sparse: use hidden layers and where='shared', or dense X."
+            )
 
     def _n_common(self):
         """How much of theta the tasks share: up to the maps, or to the heads if these differ."""
@@ -364,6 +381,9 @@ class Problem:
             optimizer_hp=optimizer_hp,
             optimizer_n_hp=optimizer_n_hp,
             gemm=compiler.gemm_address(dtype.name),
+            mix_experts=self._kernel(gates.mix_experts, (tasks.only_expert < 0).any()),
+            backward_mixture=self._kernel(gates.backward_mixture, (tasks.only_expert < 0).any()),
+            align=self._kernel(align.align, len(alignment_table) > 0),
         )
 
     def _batch_buffers(self, full):

@@ -138,6 +138,9 @@ NET = _record("""
     optimizer_hp
     optimizer_n_hp
     gemm             # function: BLAS's matrix product
+    mix_experts      # functions of engine.gates, 0 where no task mixes experts
+    backward_mixture
+    align            # function of engine.align, 0 where there is nothing to align
 """)
 
 #: The rows in use of all domains, one domain after the other, and their observed labels.

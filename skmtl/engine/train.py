@@ -27,14 +27,15 @@ from skmtl.engine.network import (
     backward_experts,
     backward_head,
     backward_map,
-    backward_mixture,
+    backward_to_experts,
     clear_domain,
     forward_experts,
     forward_head,
-    mix_experts,
+    read_experts,
     read_input,
 )
 from skmtl.engine.pointers import (
+    call_align,
     call_gradient,
     call_optimizer,
     domain_at,
@@ -44,7 +45,7 @@ from skmtl.engine.pointers import (
     task_at,
     vector,
 )
-from skmtl.engine.terms import align, penalize, proximal_step, task_loss
+from skmtl.engine.terms import penalize, proximal_step, task_loss
 
 FINISHED, DIVERGED = 0, 1
 
@@ -63,7 +64,7 @@ def forward(net, data, work, theta, full, rng):
     terms = doubles(work.terms, 0, net.n_tasks)
     for t in range(net.n_tasks):
         n_batches = domain_at(data.domains, task_at(net.tasks, t).domain).n_batches
-        mix_experts(net, data, work, theta, t)
+        read_experts(net, data, work, theta, t)
         forward_head(net, data, work, theta, t, dropout, rng)
         task_loss(net, work, theta, t, 1 if full else n_batches)
         value += terms[t]
@@ -86,8 +87,9 @@ def gradient(net, data, work, theta, grad, full, step, rng):
     for t in range(net.n_tasks):
         if entries(work, t)[1] > 0:
             delta = backward_head(net, data, work, theta, grad, t)
-            backward_mixture(net, data, work, theta, grad, t, delta)
-    value += align(net, data, work, theta, grad, rng)
+            backward_to_experts(net, data, work, theta, grad, t, delta)
+    if net.n_alignments > 0:
+        value += call_align(net.align, (net, data, work, theta, grad, rng))
     for d in range(net.n_domains):
         backward_experts(net, data, work, theta, grad, d)
         backward_map(net, data, work, theta, grad, d)
@@ -111,19 +113,20 @@ def gradient_by_task(net, data, work, theta, grad, full, step, rng):
             clear_domain(net, data, work, theta, d)
             into_head = row if net.heads_in_common == 1 else grad
             delta = backward_head(net, data, work, theta, into_head, t)
-            backward_mixture(net, data, work, theta, grad, t, delta)
+            backward_to_experts(net, data, work, theta, grad, t, delta)
             backward_experts(net, data, work, theta, row, d)
             backward_map(net, data, work, theta, grad, d)
     record_gram(net, work, theta)
     if net.needs_gram == 1:
         weigh_tasks(net, work, theta, step, rng)
     combine(net, work, theta, grad)
-    for d in range(net.n_domains):
-        clear_domain(net, data, work, theta, d)
-    value += align(net, data, work, theta, grad, rng)
-    for d in range(net.n_domains * (net.n_alignments > 0)):
-        backward_experts(net, data, work, theta, grad, d)
-        backward_map(net, data, work, theta, grad, d)
+    if net.n_alignments > 0:
+        for d in range(net.n_domains):
+            clear_domain(net, data, work, theta, d)
+        value += call_align(net.align, (net, data, work, theta, grad, rng))
+        for d in range(net.n_domains):
+            backward_experts(net, data, work, theta, grad, d)
+            backward_map(net, data, work, theta, grad, d)
     return value + penalize(net, work, theta, grad, full)
 
 

@@ -198,6 +198,9 @@ class Penalty(Plugin):
 
     group = "skmtl.penalties"
 
+    #: Whether R anchors at weights that were learned on a source. It then has no part in learning
+    #: these.
+    needs_pretrained = False
     #: ``prox(theta, layout, step, hp, constants, work)``, static, or None; see ``value_grad`` for
     #: the arguments. theta is updated to argmin_z ||z - theta||^2 / 2 + step * R(z), where step is
     #: a float >= 0: learning rate times strength.
