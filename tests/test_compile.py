@@ -83,8 +83,9 @@ FIT = """
 
 
 def test_a_second_process_compiles_nothing():
-    """Whatever the depth, the number of tasks, the sharing, the sizes and the dtype."""
-    run(FIT.format(dtypes=["float64"], changes=""))
+    """Whatever the depth, the number of tasks, the gates and the sizes."""
+    for changes in ("", 'gate="constant", gate_mask=((True, True),) * 3'):
+        run(FIT.format(dtypes=["float64"], changes=changes))
     changes = """
         hidden=(5, 4, 3), head_hidden=(3, 3), activation="gelu", gate="linear", lam=3.0,
         gate_mask=((True, True),) * 3, widths=(9, 2, 5), n_rows=(40, 10, 20), dropout=0.1
