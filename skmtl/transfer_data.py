@@ -1,0 +1,130 @@
+"""What comes into the fit of a transfer: target, sources, unlabelled rows, checked and scaled."""
+
+import warnings
+
+import numpy as np
+from scipy.sparse import issparse, vstack
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_consistent_length
+
+from skmtl.base import NetworkClassifier
+from skmtl.plugins.base import Alignment
+from skmtl.plugins.feature_maps import Identity
+from skmtl.plugins.registry import resolve
+from skmtl.source import Labelled, validate_sources
+from skmtl.tasks import encode_labels
+from skmtl.weights import row_weights
+
+
+class TransferData(NetworkClassifier):
+    """The arguments of ``TransferClassifier.fit`` on their way in."""
+
+    def _validate_fit(
+        self,
+        X,
+        y,
+        sample_weight,
+        X_source,
+        y_source,
+        X_unlabeled,
+        *,
+        reset,
+        classes=None,
+        source_classes=None,
+    ):
+        """Check the data; sets the attributes that describe them.
+
+        Returns the target, its row weights, the sources, and all rows of the target, the unlabelled
+        ones last; all scaled.
+        """
+        self._resolve_plugins()
+        self.feature_map_ = resolve("feature_maps", self.feature_map, "feature_map")
+        self.map_penalty_ = resolve(("penalties", "alignments"), self.map_penalty, "map_penalty")
+        self._check_alignment()
+        X = self._validate_X(X, reset=reset)
+        labels = encode_labels(y, missing_label=self.missing_label, classes=classes, estimator=self)
+        if not labels.is_1d:
+            raise ValueError(
+                f"TransferClassifier learns one target task: y must be 1-D, but has "
+                f"{labels.codes.shape[1]} columns. MultiTaskClassifier takes several."
+            )
+        check_consistent_length(X, labels.codes)
+        target = Labelled(X, labels.codes[:, 0], labels.classes[0])
+        sources = validate_sources(
+            X_source,
+            y_source,
+            n_target_rows=X.shape[0],
+            target_names=getattr(self, "feature_names_in_", None),
+            same_columns=isinstance(self.feature_map_, Identity),
+            dtype=X.dtype.type,
+            missing_label=self.missing_label,
+            classes=source_classes,
+        )
+        self._target_classes = target.classes
+        self._source_classes = [source.classes for source in sources]
+        self._n_source_columns = [source.X.shape[1] for source in sources]
+        if self.strategy == "source_only" and not sources:
+            raise ValueError("strategy='source_only' needs X_source and y_source.")
+        if X_unlabeled is not None:
+            X_unlabeled = self._validate_X(X_unlabeled)
+            if self.standardize is None and not self._aligns:
+                warnings.warn(
+                    "X_unlabeled has no effect: standardize='per_domain' counts it, and so does an "
+                    f"alignment as map_penalty. Got standardize={self.standardize!r} and "
+                    f"map_penalty={self.map_penalty!r}.",
+                    stacklevel=4,
+                )
+        row_weight = row_weights(sample_weight, X)
+        learns_target = classes is None and self.strategy != "source_only"
+        if learns_target and not row_weight[target.codes >= 0].any():
+            raise ValueError(
+                "y has no label with positive weight; strategy='source_only' does without."
+            )
+        target, sources = self._scale(target, row_weight, sources, X_unlabeled)
+        target_rows = target.X
+        if X_unlabeled is not None and self._aligns:
+            stack = vstack if issparse(target.X) else np.vstack
+            target_rows = stack([target.X, self._inputs_of_validated(X_unlabeled)])
+            target_rows = target_rows.tocsr() if issparse(target_rows) else target_rows
+        return target, row_weight, sources, target_rows
+
+    @property
+    def _aligns(self):
+        return isinstance(self.map_penalty_, Alignment)
+
+    def _check_alignment(self):
+        """Whether an alignment as R(g) suits the other parameters."""
+        if not self._aligns:
+            return
+        self.map_penalty_._check_option("where", ("shared", "input"))
+        if self.map_penalty_.where == "input" and isinstance(self.feature_map_, Identity):
+            raise ValueError(
+                f"map_penalty={self.map_penalty!r} with where='input' aligns mapped rows, and "
+                "feature_map='identity' maps nothing: choose another map, or where='shared'."
+            )
+        if self._uses_lbfgs and self.map_penalty_.needs_minibatches:
+            raise ValueError(
+                f"map_penalty={self.map_penalty!r} needs minibatches: use solver='adam', 'adamw' "
+                "or 'sgd', not 'lbfgs'."
+            )
+
+    def _scale(self, target, row_weight, sources, X_unlabeled):
+        """Standardise each domain by itself, if that is asked for."""
+        self.target_scaler_, self.source_scalers_ = None, [None] * len(sources)
+        if self.standardize is None:
+            return target, sources
+        self.target_scaler_ = _fit_scaler(target.X, row_weight)
+        if X_unlabeled is not None:
+            self.target_scaler_.partial_fit(X_unlabeled)
+        self.source_scalers_ = [_fit_scaler(source.X) for source in sources]
+        return target._replace(X=self.target_scaler_.transform(target.X)), [
+            source._replace(X=scaler.transform(source.X))
+            for source, scaler in zip(sources, self.source_scalers_)
+        ]
+
+    def _inputs_of_validated(self, X):
+        return X if self.target_scaler_ is None else self.target_scaler_.transform(X)
+
+
+def _fit_scaler(X, row_weight=None):
+    return StandardScaler(with_mean=not issparse(X)).fit(X, sample_weight=row_weight)

@@ -1,0 +1,237 @@
+"""The stages of a transfer as problems of the engine: domains, tasks, penalties, alignments."""
+
+import warnings
+
+import numpy as np
+
+from skmtl.engine.blocks import map_block_table
+from skmtl.engine.data import Domain, Task
+from skmtl.engine.layout import Architecture, Layout
+from skmtl.source import as_pretrained, read_source_model, take_weights
+from skmtl.transfer_data import TransferData
+from skmtl.transfer_plan import Part, assign_heads, coefficients, source_shares
+from skmtl.weights import class_weight_by_task, label_weights
+
+
+class TransferStages(TransferData):
+    """From the data of a transfer to what the engine trains, one stage at a time."""
+
+    def _read_source_model(self):
+        return None if self.source_model is None else read_source_model(self.source_model)
+
+    def _pretrain(self, target, row_weight, sources, target_rows, rng, pretrained, watch):
+        """Train on the sources alone; gives the weights to go on from, and if the fit is to end."""
+        parts = self._plan("source_only", target, row_weight, sources)
+        problem = self._describe(parts, target_rows, rng, pretrained)
+        history = self._run(problem, watch)
+        self.pretrain_loss_curve_ = history.losses
+        self._keep_maps(parts, len(sources), problem)
+        stopped = watch.end(self._fitted_as_of(problem))
+        pretrained = as_pretrained(problem, self.classes_)
+        return pretrained, history.interrupted or stopped
+
+    def _plan(self, strategy, target, row_weight, sources):
+        """The parts of a stage: the target and the sources that weigh something.
+
+        The first one is what ``predict`` speaks for: the target, or, where it takes no part, the
+        first source. Sets ``classes_`` to the labels of its head.
+        """
+        share = True if self.strategy == "pooled" else self.share_head
+        heads = assign_heads(target.classes, [source.classes for source in sources], share)
+        domains = [(target, row_weight), *((source, 1.0) for source in sources)]
+        wanted = class_weight_by_task(self.class_weight, [data.classes for data, _ in domains])
+        weights = [
+            label_weights(data.codes, data.classes, row_weight, class_weight)
+            for (data, row_weight), class_weight in zip(domains, wanted)
+        ]
+        totals = np.array([weight.sum() for weight in weights])
+        n_labels = [np.count_nonzero(weight) for weight in weights[1:]]
+        shares = source_shares(self.source_weighting, n_labels)
+        c = coefficients(strategy, self.lam, self.mu, shares, (totals[0], totals[1:]))
+        candidates = [
+            (None, target, heads.target, c.target, 0.0),
+            *zip(range(len(sources)), sources, heads.sources, c.sources, c.maps),
+        ]
+        parts = [
+            Part(source, data.X, codes, weight, head, coefficient, map_strength)
+            for (source, data, head, coefficient, map_strength), weight in zip(candidates, weights)
+            if coefficient > 0
+            for codes in [heads.codes_in_head(data.codes, data.classes, head)]
+        ]
+        speaks_for_all = len({part.head for part in parts}) == 1
+        if parts[0].source is not None and self.strategy != "finetune" and not speaks_for_all:
+            raise ValueError(
+                "Without the target's labels, several sources must have the same labels, or "
+                "share_head=True."
+            )
+        self.classes_ = heads.classes[parts[0].head]
+        self._task_classes, self._is_1d = [self.classes_], True
+        self._head_classes = heads.classes
+        return parts
+
+    def _validation_rows_of(self, part, X_val, y_val, rng):
+        """Rows of the target to train on, and those to validate on; a source has none."""
+        if part.source is not None:
+            if self.early_stopping:
+                warnings.warn(
+                    "early_stopping=True has no effect where the source alone is trained "
+                    f"(strategy={self.strategy!r}, lam={self.lam!r}): it watches the target.",
+                    stacklevel=4,
+                )
+            return np.arange(len(part.codes)), None
+        codes, weight = part.codes[:, None], part.weight[:, None]
+        return self._validation_rows(part.X, codes, weight, X_val, y_val, rng)
+
+    def _describe(self, parts, target_rows, rng, pretrained, freeze=0, *, resume=False):
+        """The problem of a stage: a domain and a task for each part.
+
+        Without the target among the parts, an alignment adds its rows as a domain without task.
+        """
+        from skmtl.engine.problem import AlignmentTerm  # imports numba
+
+        self._check_freeze(freeze, pretrained is not None or resume)
+        n_inputs, dtype = target_rows.shape[1], target_rows.dtype
+        aligned = self._aligned_parts(parts)
+        map_starts = [self._map_start(part, parts[0], target_rows, rng) for part in parts]
+        heads = list(dict.fromkeys(part.head for part in parts))
+        hidden = self._widths("hidden_layer_sizes")
+        n_features = hidden[-1] if hidden and self._aligns_shared else n_inputs
+        alignment_starts = [self.map_penalty_.init(n_features, rng) for _ in aligned]
+        domains = [
+            Domain(part.X, self.feature_map_ if map_start.size else None)
+            for part, map_start in zip(parts, map_starts)
+        ]
+        target_domain = 0
+        if aligned:
+            all_target_rows = Domain(target_rows, keeps_unlabelled=True)
+            if parts[0].source is None:
+                domains[0] = all_target_rows
+            else:
+                target_domain = len(domains)
+                domains.append(all_target_rows)
+                map_starts.append(np.zeros(0))
+        layout = Layout(
+            Architecture(
+                n_inputs=n_inputs,
+                hidden=hidden,
+                activation=self.activation,
+                head_hidden=self._widths("head_layer_sizes"),
+                n_outputs=tuple(self._n_outputs(self._head_classes[head]) for head in heads),
+                task_heads=tuple(heads.index(part.head) for part in parts),
+                gate_mask=((True,),) * len(parts),
+                map_sizes=tuple(map_start.size for map_start in map_starts),
+                alignment_sizes=tuple(start.size for start in alignment_starts),
+            )
+        )
+        theta = self._first_theta(layout, rng, dtype, resume)
+        if not resume:
+            theta[layout.map_offsets[0] :] = np.concatenate([*map_starts, *alignment_starts])
+        penalties = self._penalties(layout, theta, parts, map_starts, pretrained, resume)
+        return self._problem(
+            layout,
+            theta,
+            domains,
+            [self._task_of(d, part, layout) for d, part in enumerate(parts)],
+            penalties,
+            rng,
+            n_frozen_layers=freeze,
+            alignments=[
+                AlignmentTerm(self.map_penalty_, parts[d].map_strength, d, target_domain)
+                for d in aligned
+            ],
+        )
+
+    @property
+    def _aligns_shared(self):
+        return self._aligns and self.map_penalty_.where == "shared"
+
+    def _aligned_parts(self, parts):
+        """Numbers of the parts whose rows are drawn to those of the target."""
+        if not self._aligns:
+            return []
+        aligned = [d for d, part in enumerate(parts) if part.map_strength > 0]
+        if self.map_penalty_.needs_labels and len({part.head for part in parts}) > 1:
+            raise ValueError(
+                f"map_penalty={self.map_penalty!r} compares classes: source and target must have "
+                "the same labels, or share_head=True."
+            )
+        return aligned
+
+    def _map_start(self, part, first, target_rows, rng):
+        """Parameters that a part's feature map starts from; none for the target."""
+        if part.source is None:
+            return np.zeros(0)
+        y_target = None
+        if first.source is None and first.head == part.head:
+            y_target = np.full(target_rows.shape[0], -1)
+            y_target[: first.codes.size] = np.where(first.weight > 0, first.codes, -1)
+        return self.feature_map_.init(part.X, target_rows, rng, part.codes, y_target)
+
+    def _task_of(self, d, part, layout):
+        rows = np.flatnonzero(part.weight)
+        if len(self._head_classes[part.head]) == 1:
+            rows = rows[:0]  # nothing to learn
+        return Task(
+            domain=d,
+            head=layout.architecture.task_heads[d],
+            loss=self.loss_,
+            rows=rows,
+            y=part.codes[rows],
+            weight=part.weight[rows],
+            coefficient=part.coefficient,
+        )
+
+    def _penalties(self, layout, theta, parts, map_starts, pretrained, resume):
+        """R(theta), and R(g) of each map; writes the pretrained weights into theta."""
+        written, fisher = None, None
+        if pretrained is not None and not resume:
+            same_labels = np.array_equal(pretrained.classes, self.classes_)
+            with_head = same_labels and self.share_head is not False
+            written = take_weights(layout, theta, pretrained, with_head)
+            if pretrained.fisher is not None:
+
+                def fisher():
+                    diagonal = np.zeros_like(theta)
+                    take_weights(layout, diagonal, pretrained.fisher(), with_head)
+                    return diagonal
+
+        penalties = []
+        # Of the two stages of "finetune" the first learns what such a penalty anchors at.
+        learns_anchor = self.strategy == "finetune" and parts[0].source is not None
+        if not (self.penalty_.needs_pretrained and learns_anchor):
+            penalties.append(
+                self._penalty_term(self.penalty_, self.alpha, layout.blocks, theta, written, fisher)
+            )
+        for d, (part, map_start) in enumerate(zip(parts, map_starts)):
+            if map_start.size and not self._aligns:
+                blocks = map_block_table(
+                    self.feature_map_,
+                    part.X.shape[1],
+                    layout.architecture.n_inputs,
+                    layout.map_offsets[d],
+                )
+                penalties.append(
+                    self._penalty_term(self.map_penalty_, part.map_strength, blocks, theta)
+                )
+        return penalties
+
+    def _keep_maps(self, parts, n_sources, problem):
+        """Leave the parameters of the trained feature maps in ``map_params_``."""
+        self.map_params_ = [None] * n_sources
+        offsets = problem.layout.map_offsets
+        for d, part in enumerate(parts):
+            if part.source is not None:
+                self.map_params_[part.source] = problem.theta[offsets[d] : offsets[d + 1]].copy()
+
+    def _check_freeze(self, freeze, has_weights):
+        n_layers = len(self._widths("hidden_layer_sizes"))
+        if self.freeze > n_layers:
+            raise ValueError(
+                f"freeze={self.freeze}, but hidden_layer_sizes={self.hidden_layer_sizes!r} has "
+                f"{n_layers} layers."
+            )
+        if freeze and not has_weights:
+            raise ValueError(
+                f"freeze={freeze} keeps layers that came from a source: use strategy='finetune' "
+                "with X_source, or source_model."
+            )
