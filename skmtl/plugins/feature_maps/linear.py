@@ -1,8 +1,17 @@
-"""Feature maps g from the source's columns to the target's."""
+"""Maps that are one matrix: the identity, a free one, and one with an offset."""
 
 import numpy as np
 
 from skmtl.plugins.base import FeatureMap
+from skmtl.plugins.feature_maps.products import (
+    add_gradient,
+    add_gradient_csr,
+    add_offset,
+    add_offset_gradient,
+    multiply,
+    multiply_csr,
+    scatter_csr,
+)
 
 
 class Identity(FeatureMap):
@@ -47,10 +56,7 @@ class Identity(FeatureMap):
     @staticmethod
     def forward_csr(theta, values, indices, indptr, rows, hp, work, out):
         """out_i = x_i, dense, over the rows of a CSR matrix."""
-        for i in range(rows.size):
-            out[i, :] = 0
-            for k in range(indptr[rows[i]], indptr[rows[i] + 1]):
-                out[i, indices[k]] += values[k]
+        scatter_csr(values, indices, indptr, rows, out)
 
     @staticmethod
     def backward_csr(theta, values, indices, indptr, rows, hp, work, dout, grad):
@@ -96,18 +102,12 @@ class Linear(FeatureMap):
     @staticmethod
     def forward(theta, x, hp, work, out):
         """out = x A."""
-        np.dot(x, theta[: x.shape[1] * out.shape[1]].reshape(x.shape[1], out.shape[1]), out)
+        multiply(theta, 0, x, out)
 
     @staticmethod
     def backward(theta, x, hp, work, dout, grad):
         """grad += x^T dout."""
-        n_in, n_out = x.shape[1], dout.shape[1]
-        da = grad[: n_in * n_out].reshape(n_in, n_out)
-        product = work[: n_in * n_out].reshape(n_in, n_out)
-        np.dot(x.T, dout, product)
-        for i in range(n_in):
-            for j in range(n_out):
-                da[i, j] += product[i, j]
+        add_gradient(grad, 0, x, dout, work)
 
     def n_work(self, n_rows, n_in, n_out):
         """Room for the product in ``backward``."""
@@ -116,23 +116,12 @@ class Linear(FeatureMap):
     @staticmethod
     def forward_csr(theta, values, indices, indptr, rows, hp, work, out):
         """out_i = x_i A over the rows of a CSR matrix."""
-        n_out = out.shape[1]
-        for i in range(rows.size):
-            out[i, :] = 0
-            for k in range(indptr[rows[i]], indptr[rows[i] + 1]):
-                start = indices[k] * n_out
-                for j in range(n_out):
-                    out[i, j] += values[k] * theta[start + j]
+        multiply_csr(theta, 0, values, indices, indptr, rows, out)
 
     @staticmethod
     def backward_csr(theta, values, indices, indptr, rows, hp, work, dout, grad):
         """grad += X^T dout over the rows of a CSR matrix."""
-        n_out = dout.shape[1]
-        for i in range(rows.size):
-            for k in range(indptr[rows[i]], indptr[rows[i] + 1]):
-                start = indices[k] * n_out
-                for j in range(n_out):
-                    grad[start + j] += values[k] * dout[i, j]
+        add_gradient_csr(grad, 0, values, indices, indptr, rows, dout)
 
     def transform(self, theta, X, n_out):
         """Give X A."""
@@ -166,47 +155,27 @@ class Affine(Linear):
     @staticmethod
     def forward(theta, x, hp, work, out):
         """out = x A + b."""
-        linear_forward(theta, x, hp, work, out)
-        _add_offset(theta, out)
+        multiply(theta, 0, x, out)
+        add_offset(theta, theta.size - out.shape[1], out)
 
     @staticmethod
     def backward(theta, x, hp, work, dout, grad):
         """grad += x^T dout for A, column sums for b."""
-        linear_backward(theta, x, hp, work, dout, grad)
-        _add_offset_gradient(dout, grad)
+        add_gradient(grad, 0, x, dout, work)
+        add_offset_gradient(grad, grad.size - dout.shape[1], dout)
 
     @staticmethod
     def forward_csr(theta, values, indices, indptr, rows, hp, work, out):
         """out_i = x_i A + b over the rows of a CSR matrix."""
-        linear_forward_csr(theta, values, indices, indptr, rows, hp, work, out)
-        _add_offset(theta, out)
+        multiply_csr(theta, 0, values, indices, indptr, rows, out)
+        add_offset(theta, theta.size - out.shape[1], out)
 
     @staticmethod
     def backward_csr(theta, values, indices, indptr, rows, hp, work, dout, grad):
         """grad += X^T dout for A, column sums for b."""
-        linear_backward_csr(theta, values, indices, indptr, rows, hp, work, dout, grad)
-        _add_offset_gradient(dout, grad)
+        add_gradient_csr(grad, 0, values, indices, indptr, rows, dout)
+        add_offset_gradient(grad, grad.size - dout.shape[1], dout)
 
     def transform(self, theta, X, n_out):
         """Give X A + b."""
         return super().transform(theta, X, n_out) + theta[-n_out:]
-
-
-linear_forward, linear_backward = Linear.forward, Linear.backward
-linear_forward_csr, linear_backward_csr = Linear.forward_csr, Linear.backward_csr
-
-
-def _add_offset(theta, out):
-    """Add b, the end of theta, to every row."""
-    start = theta.size - out.shape[1]
-    for i in range(out.shape[0]):
-        for j in range(out.shape[1]):
-            out[i, j] += theta[start + j]
-
-
-def _add_offset_gradient(dout, grad):
-    """Add the column sums of dout to the gradient of b, the end of grad."""
-    start = grad.size - dout.shape[1]
-    for i in range(dout.shape[0]):
-        for j in range(dout.shape[1]):
-            grad[start + j] += dout[i, j]

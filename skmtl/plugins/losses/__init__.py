@@ -1,5 +1,16 @@
-"""Losses of the tasks."""
+"""Losses of the tasks, on classes and on numbers."""
 
-from skmtl.plugins.losses.classification import LogLoss
+from skmtl.plugins.losses.focal import FocalLoss
+from skmtl.plugins.losses.hinge import MulticlassHinge
+from skmtl.plugins.losses.log_loss import LogLoss
+from skmtl.plugins.losses.regression import Huber, Pinball, Poisson, SquaredError
 
-__all__ = ["LogLoss"]
+__all__ = [
+    "FocalLoss",
+    "Huber",
+    "LogLoss",
+    "MulticlassHinge",
+    "Pinball",
+    "Poisson",
+    "SquaredError",
+]

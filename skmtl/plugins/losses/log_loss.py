@@ -1,0 +1,97 @@
+"""Cross-entropy."""
+
+import math
+
+import numpy as np
+
+from skmtl.plugins.base import ClassificationLoss
+from skmtl.plugins.losses._shared import class_probabilities, total_weight
+
+
+class LogLoss(ClassificationLoss):
+    r"""Cross-entropy of the classes: logistic for two of them, softmax for more.
+
+    .. math:: -\frac{1}{\sum_i w_i} \sum_i w_i \sum_k q_{ik} \log p_{ik}, \quad
+       q_{ik} = (1 - s) [k = y_i] + s / K
+
+    Two classes have one output z, and :math:`p_{i,1} = 1 / (1 + e^{-z_i})`.
+
+    Parameters
+    ----------
+    label_smoothing : float, default=0.0
+        The part s of each label that is spread evenly over all K classes, from 0 to 1, 1 excluded.
+        It keeps a network from growing its outputs without end, and some trust from labels that
+        may be wrong. Predicted probabilities are then drawn towards 1 / K as well.
+
+    References
+    ----------
+    .. [1] Bishop (2006). Pattern Recognition and Machine Learning, equations 4.90 and 4.108.
+    .. [2] Szegedy et al. (2016). Rethinking the inception architecture for computer vision. CVPR,
+       section 7.
+
+    Examples
+    --------
+    >>> from skmtl.plugins.losses import LogLoss
+    >>> LogLoss().n_outputs(["no", "yes"]), LogLoss().n_outputs(["a", "b", "c"])
+    (1, 3)
+    """
+
+    def __init__(self, label_smoothing=0.0):
+        self.label_smoothing = label_smoothing
+
+    def hyper(self):
+        """Give [label_smoothing]."""
+        self._check_number("label_smoothing", high=1)
+        return [float(self.label_smoothing)]
+
+    @staticmethod
+    def value_grad(out, y, weight, hp, grad):
+        """Weighted mean; overwrites grad with w_i (p_i - q_i) / sum(w)."""
+        total, n_out = total_weight(weight), out.shape[1]
+        value = 0.0
+        for i in range(out.shape[0]):
+            w = weight[i] / total
+            if n_out == 1:
+                z = out[i, 0]
+                e = math.exp(-abs(z))
+                p = 1.0 / (1.0 + e) if z >= 0 else e / (1.0 + e)
+                value += w * (max(z, 0.0) - z * y[i, 0] + math.log1p(e))
+                grad[i, 0] = w * (p - y[i, 0])
+            else:
+                code = int(y[i, 0])
+                top = out[i, 0]
+                for j in range(1, n_out):
+                    top = max(top, out[i, j])
+                s = 0.0
+                for j in range(n_out):
+                    e = np.exp(out[i, j] - top)
+                    grad[i, j] = e
+                    s += e
+                value += w * (math.log(s) - (out[i, code] - top))
+                for j in range(n_out):
+                    grad[i, j] *= w / s
+                grad[i, code] -= w
+        if hp[0] > 0:
+            value += _smooth(out, y, weight, total, np.float64(hp[0]), grad)
+        return value
+
+    def proba(self, out):
+        """Class probabilities (n, n_classes)."""
+        return class_probabilities(out)
+
+
+def _smooth(out, y, weight, total, smoothing, grad):
+    """sum_i w_i s (z_{i,y_i} - mean_k z_ik) / sum(w), what smoothing adds; adds its gradient."""
+    value, n_out = 0.0, out.shape[1]
+    for i in range(out.shape[0]):
+        w = smoothing * weight[i] / total
+        if n_out == 1:
+            value += w * (y[i, 0] - 0.5) * out[i, 0]
+            grad[i, 0] += w * (y[i, 0] - 0.5)
+        else:
+            code, share = int(y[i, 0]), w / n_out
+            for j in range(n_out):
+                value += share * (out[i, code] - out[i, j])
+                grad[i, j] -= share
+            grad[i, code] += w
+    return value

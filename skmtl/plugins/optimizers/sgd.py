@@ -1,0 +1,50 @@
+"""Stochastic gradient descent."""
+
+from skmtl.plugins.base import Optimizer
+
+
+class SGD(Optimizer):
+    r"""Stochastic gradient descent with momentum, as in scikit-learn's MLP.
+
+    .. math:: v \leftarrow m v - \eta g, \quad \theta \leftarrow \theta + v
+
+    and with Nesterov's momentum :math:`\theta \leftarrow \theta + m v - \eta g` for the new v.
+
+    Parameters
+    ----------
+    momentum : float, default=0.9
+        From 0 to 1, 1 excluded.
+    nesterov : bool, default=True
+        Whether to look ahead along the velocity.
+
+    References
+    ----------
+    .. [1] Sutskever et al. (2013). On the importance of initialization and momentum in deep
+       learning. ICML, equations 1 to 4.
+
+    Examples
+    --------
+    >>> from skmtl.plugins.optimizers import SGD
+    >>> SGD(momentum=0.5).hyper()
+    [0.5, 1.0]
+    """
+
+    n_slots = 1
+
+    def __init__(self, momentum=0.9, nesterov=True):
+        self.momentum = momentum
+        self.nesterov = nesterov
+
+    def hyper(self):
+        """Give [momentum, nesterov]."""
+        self._check_number("momentum", high=1)
+        return [float(self.momentum), float(self.nesterov)]
+
+    @staticmethod
+    def step(theta, grad, state, lr, step, hp):
+        """One step; state[0] is the velocity."""
+        momentum, nesterov = hp[0], hp[1] > 0
+        for j in range(theta.size):
+            velocity = momentum * state[0, j] - lr * grad[j]
+            state[0, j] = velocity
+            theta[j] += momentum * velocity - lr * grad[j] if nesterov else velocity

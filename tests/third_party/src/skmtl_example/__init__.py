@@ -1,0 +1,1 @@
+"""Plugins for skmtl, one of each kind."""
