@@ -122,7 +122,7 @@ def run_epochs(problem, schedule, watch, snapshot, validate=None):
             loss, task_losses, finished = problem.epoch(lr)
             if not finished:
                 problem.theta[:] = before
-                _tell_divergence(epoch + 1, schedule.lr)
+                _tell_divergence(epoch + 1, schedule.lr, problem.what_is_not_finite(before))
                 converged = True
                 break
             history.add(loss, task_losses, problem.mean_weights)
@@ -243,16 +243,24 @@ def run_lbfgs(problem, schedule, watch, snapshot):
     return history
 
 
-def divergence_message(epoch, lr=None):
-    """What to say, and to do, when the objective is not finite; lr is that of ``fit``, if any."""
+def divergence_message(epoch, lr=None, culprit=None):
+    """What to say, and to do, when the objective is not finite; lr is that of ``fit``, if any.
+
+    ``culprit`` is what is not finite of a plugin, if it is known.
+    """
+    if culprit is not None:
+        return (
+            f"In epoch {epoch} something was not finite: {culprit}. Run "
+            "skmtl.testing.check_plugin on what is not built in."
+        )
     where, what = f"epoch {epoch}", "scale the columns of X (StandardScaler)"
     if lr is not None:
         where, what = f"{where} (learning_rate_init={lr})", f"{what}, lower learning_rate_init"
     return f"The objective stopped being finite in {where}: {what}, or raise the penalty."
 
 
-def _tell_divergence(epoch, lr=None):
-    message = divergence_message(epoch, lr)
+def _tell_divergence(epoch, lr=None, culprit=None):
+    message = divergence_message(epoch, lr, culprit)
     if epoch == 1:
         raise ValueError(message) from None
     warnings.warn(

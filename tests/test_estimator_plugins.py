@@ -8,6 +8,7 @@ from test_balance import FromGram, FromLosses
 from skmtl import MultiTaskClassifier, TransferClassifier, as_source
 from skmtl.plugins.base import Alignment, Penalty, RegressionLoss
 from skmtl.plugins.feature_maps import Affine
+from skmtl.plugins.penalties import L2
 
 QUICK = {"hidden_layer_sizes": (8,), "max_iter": 12, "n_iter_no_change": 12, "random_state": 0}
 
@@ -232,3 +233,81 @@ def test_a_penalty_that_anchors_at_the_source():
     assert np.abs(difference).max() < 1e-3
     with pytest.raises(ValueError, match="nothing to anchor at"):
         TransferClassifier(**QUICK, penalty=Anchored()).fit(X, y, **source)
+
+
+# --- an author's mistakes -------------------------------------------------------------------------
+
+
+class AsksPython(Penalty):
+    @staticmethod
+    def value_grad(theta, layout, strength, hp, constants, work, grad):
+        """Calls what numba does not know."""
+        return sum(map(str, theta))
+
+
+class TellsAString(L2):
+    def __init__(self, norm="l2"):
+        self.norm = norm
+
+    def hyper(self):
+        """A string."""
+        return [self.norm]
+
+
+class NaNGradient(L2):
+    @staticmethod
+    def value_grad(theta, layout, strength, hp, constants, work, grad):
+        """A finite value, and a gradient that is none."""
+        grad[layout[0, 0]] += np.nan
+        return 0.0
+
+
+class NaNWeights(FromLosses):
+    @staticmethod
+    def update(losses, n_labels, gram, step, steps_per_epoch, hp, state, rng, weights):
+        """No numbers."""
+        weights[:] = np.nan
+
+
+class FourArgumentPenalty(Penalty):
+    @staticmethod
+    def value_grad(theta, layout, strength, grad):
+        """Forgets some."""
+        return 0.0
+
+
+@pytest.mark.parametrize(
+    "parameters, error, message",
+    [
+        (
+            {"penalty": FourArgumentPenalty()},
+            TypeError,
+            "FourArgumentPenalty.value_grad takes 4 arguments, .*the contract of a penalty .* 7",
+        ),
+        (
+            {"penalty": AsksPython()},
+            TypeError,
+            "AsksPython.value_grad, used as penalty, does not compile: .*check_plugin",
+        ),
+        (
+            {"penalty": TellsAString()},
+            ValueError,
+            r"TellsAString.hyper\(\) must give finite numbers. Got \['l2'\]",
+        ),
+        (
+            {"penalty": NaNGradient()},
+            ValueError,
+            "epoch 1 .*the gradient, at a finite objective, of one of LogLoss, NaNGradient",
+        ),
+        (
+            {"weighting": NaNWeights()},
+            ValueError,
+            "epoch 1 .*the weights of NaNWeights.*check_plugin",
+        ),
+    ],
+)
+def test_an_authors_mistake_names_the_plugin(parameters, error, message):
+    clf = MultiTaskClassifier(**QUICK, **parameters)
+    with pytest.raises(error, match=r"(?s)" + message):
+        clf.fit(*wide())
+    assert not hasattr(clf, "classes_")

@@ -21,6 +21,7 @@ from pathlib import Path
 import numba
 import numpy as np
 from numba import types
+from numba.core.errors import NumbaError
 from numba.extending import get_cython_function_address
 
 from skmtl.engine import pointers, tables, train
@@ -98,12 +99,22 @@ def compiled(fn, kind, dtype):
     Raises
     ------
     TypeError
-        If it, or a function that it calls, is no plain function.
+        If it, or a function that it calls, is no plain function; if it has not as many arguments
+        as its kind; or if numba cannot compile it.
     """
+    signature = _signature(kind, dtype)
     _check_plain(fn)
+    _check_arguments(fn, kind, len(signature.args))
     if numba.config.DISABLE_JIT:
         return fn
-    return _jit(_link(fn, _digest(fn)), _signature(kind, dtype))
+    try:
+        return _jit(_link(fn, _digest(fn)), signature)
+    except NumbaError as error:
+        raise TypeError(
+            f"{_name(fn)}, used as {kind}, does not compile: {_reason(error)}\nThe functions of "
+            "plugins are plain loops over the arrays of their contract, see skmtl.plugins.base; "
+            "skmtl.testing.check_plugin tells more."
+        ) from error
 
 
 @functools.cache
@@ -160,13 +171,32 @@ def _warn_no_cache():
     )
 
 
+def _name(fn):
+    return f"{fn.__module__}.{getattr(fn, '__qualname__', fn)}"
+
+
 def _check_plain(fn):
     if not isinstance(fn, python_types.FunctionType) or fn.__closure__:
-        name = f"{fn.__module__}.{getattr(fn, '__qualname__', fn)}"
         raise TypeError(
-            f"{name} must be a plain function without closure: put the numbers that it needs into "
-            "its hyperparameters, and leave the compilation to skmtl"
+            f"{_name(fn)} must be a plain function without closure: put the numbers that it needs "
+            "into its hyperparameters, and leave the compilation to skmtl"
         )
+
+
+def _check_arguments(fn, kind, n_wanted):
+    names = fn.__code__.co_varnames[: fn.__code__.co_argcount]
+    if len(names) != n_wanted:
+        raise TypeError(
+            f"{_name(fn)} takes {len(names)} arguments, ({', '.join(names)}); the contract of a "
+            f"{kind} in skmtl.plugins.base has {n_wanted}. Is it a staticmethod?"
+        )
+
+
+def _reason(error):
+    """What numba has to say, without where it was in its pipeline."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    said = [line for line in lines if line and not line.startswith(("Failed in", "- Resolution"))]
+    return " ".join(said[:4])
 
 
 def _link(fn, digest=None):

@@ -81,6 +81,7 @@ class Problem:
     def __init__(self, layout, theta, domains, tasks, penalties, training, alignments=()):
         self.layout, self.theta, self.training = layout, theta, training
         self.domains, self.tasks = domains, tasks
+        self._terms, self._alignments = penalties, alignments
         n_tasks = len(tasks)
         self.n_frozen = int(layout.depth_offsets[training.n_frozen_layers])
         self.n_steps = 0
@@ -167,6 +168,25 @@ class Problem:
         grad[: self.n_frozen] = 0
         return value, grad, losses.copy()
 
+    def what_is_not_finite(self, theta):
+        """The part that is to blame where an epoch from theta did not end well.
+
+        Returns
+        -------
+        str or None
+            What a plugin did; None if the objective itself grew out of bounds.
+        """
+        if not np.isfinite(self.mean_weights).all():
+            return f"the weights of {type(self.training.weighting).__name__}"
+        value, grad, _ = self.objective(theta)
+        if np.isfinite(value) and not np.isfinite(grad).all():
+            plugins = [task.loss for task in self.tasks] + [term.penalty for term in self._terms]
+            plugins += [domain.map for domain in self.domains if domain.map is not None]
+            plugins += [term.alignment for term in self._alignments]
+            names = dict.fromkeys(type(plugin).__name__ for plugin in plugins)
+            return f"the gradient, at a finite objective, of one of {', '.join(names)}"
+        return None
+
     def affinity(self):
         """Mean cosine between the tasks' gradients at what they share, over all steps so far.
 
@@ -218,8 +238,17 @@ class Problem:
 
     def _pack(self, plugin):
         """Append a plugin's numbers to hp; gives where they start and how many there are."""
-        numbers = np.asarray(plugin.hyper(), np.float64).ravel().tolist()
-        self._hp.extend(numbers)
+        given = plugin.hyper()
+        try:
+            numbers = np.asarray(given, np.float64).ravel()
+        except (TypeError, ValueError):
+            numbers = np.array([np.nan])
+        if not np.isfinite(numbers).all():
+            raise ValueError(
+                f"{type(plugin).__name__}.hyper() must give finite numbers. Got {given!r}: encode "
+                "what is no number as one, and check the parameters there."
+            )
+        self._hp.extend(numbers.tolist())
         return len(self._hp) - len(numbers), len(numbers)
 
     def _address(self, plugin, function, kind=None):
