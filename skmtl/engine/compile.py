@@ -40,6 +40,17 @@ OPTIONS = {
     # All of LLVM's liberties but "nnan" and "ninf": those delete the checks for divergence.
     "fastmath": {"reassoc", "contract", "arcp", "nsz"},
 }
+# Kinds that only compiled code calls: they need none of the wrappers that Python would.
+INTERNAL = (
+    "forward_domain",
+    "forward_task",
+    "backward_task",
+    "backward_domain",
+    "mix_experts",
+    "backward_mixture",
+    "align",
+    "gradient",
+)
 
 
 @functools.cache
@@ -64,6 +75,10 @@ def signatures(f):
         "backward": none(rv, rm, rv, v, rm, v),
         "forward_csr": none(rv, rv, jv, iv, iv, rv, v, m),
         "backward_csr": none(rv, rv, jv, iv, iv, rv, v, rm, v),
+        "forward_domain": none(*records, v, i, i, rng),
+        "forward_task": types.float64(*records, v, i, i, rng),
+        "backward_task": none(*records, v, v, v, i),
+        "backward_domain": none(*records, v, v, v, i),
         "mix_experts": none(*records, v, i),
         "backward_mixture": none(*records, v, v, i, m),
         "align": types.float64(*records, v, v, rng),
@@ -108,7 +123,7 @@ def compiled(fn, kind, dtype):
     if numba.config.DISABLE_JIT:
         return fn
     try:
-        return _jit(_link(fn, _digest(fn)), signature)
+        return _jit(_link(fn, _digest(fn)), signature, no_cpython_wrapper=kind in INTERNAL)
     except NumbaError as error:
         raise TypeError(
             f"{_name(fn)}, used as {kind}, does not compile: {_reason(error)}\nThe functions of "
@@ -143,22 +158,17 @@ def gemm_address(dtype):
     return get_cython_function_address("scipy.linalg.cython_blas", name)
 
 
-def _jit(fn, *signature):
-    """Compile with the disk cache, or without where there is nowhere to write it.
-
-    Without signature it is a function that only compiled code calls: compiled when that needs it,
-    kept in its caller's cache, and without the wrappers that Python would need.
-    """
-    if not signature:
-        return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(fn)
+def _jit(fn, signature, **options):
+    """Compile with the disk cache, or without where there is nowhere to write it."""
+    options = {"no_cfunc_wrapper": True, **options, **OPTIONS}
     try:
-        return numba.njit(*signature, cache=True, no_cfunc_wrapper=True, **OPTIONS)(fn)
+        return numba.njit(signature, cache=True, **options)(fn)
     except RuntimeError as error:
         if "no locator available" not in str(error):
             raise
         if Path(fn.__code__.co_filename).exists():  # not typed at a prompt
             _warn_no_cache()
-        return numba.njit(*signature, no_cfunc_wrapper=True, **OPTIONS)(fn)
+        return numba.njit(signature, **options)(fn)
 
 
 @functools.cache
@@ -218,7 +228,11 @@ def _link(fn, digest=None):
 def _callee(fn):
     """What compiled code calls in place of a plain function."""
     _check_plain(fn)
-    return intrinsics(signatures).get(fn) or _jit(_link(fn))
+    intrinsic = intrinsics(signatures).get(fn)
+    if intrinsic is not None:
+        return intrinsic
+    # Compiled when its caller is, and kept in the caller's cache.
+    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(_link(fn))
 
 
 def _digest(fn):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse import issparse
 
-from skmtl.engine import align, gates, tables, train
+from skmtl.engine import align, gates, passes, tables, train
 from skmtl.engine import compile as compiler
 from skmtl.engine.blocks import block_table
 from skmtl.engine.data import lay_out_rows
@@ -255,10 +255,9 @@ class Problem:
         function_of_type = getattr(type(plugin), function)
         return compiler.address_of(function_of_type, kind or function, self.theta.dtype.name)
 
-    def _kernel(self, function, is_needed):
-        """Address of an optional part of the engine; 0 where it is not needed."""
-        dtype = self.theta.dtype.name
-        return compiler.address_of(function, function.__name__, dtype) if is_needed else 0
+    def _kernel(self, function):
+        """Address of a part of the engine."""
+        return compiler.address_of(function, function.__name__, self.theta.dtype.name)
 
     def _add_maps(self):
         """Write the feature maps into the table of domains."""
@@ -365,6 +364,7 @@ class Problem:
         tasks = self._build_tasks()
         penalty_table, blocks = self._build_penalties(penalties)
         alignment_table = self._build_alignments(alignments)
+        mixes = (tasks.only_expert < 0).any()
         by_task = bool(training.weighting.needs_gram or training.record_affinity)
         weighting_hp, weighting_n_hp = self._pack(training.weighting)
         optimizer_hp, optimizer_n_hp = self._pack(training.optimizer)
@@ -410,9 +410,13 @@ class Problem:
             optimizer_hp=optimizer_hp,
             optimizer_n_hp=optimizer_n_hp,
             gemm=compiler.gemm_address(dtype.name),
-            mix_experts=self._kernel(gates.mix_experts, (tasks.only_expert < 0).any()),
-            backward_mixture=self._kernel(gates.backward_mixture, (tasks.only_expert < 0).any()),
-            align=self._kernel(align.align, len(alignment_table) > 0),
+            forward_domain=self._kernel(passes.forward_domain),
+            forward_task=self._kernel(passes.forward_task),
+            backward_task=self._kernel(passes.backward_task),
+            backward_domain=self._kernel(passes.backward_domain),
+            mix_experts=self._kernel(gates.mix_experts) if mixes else 0,
+            backward_mixture=self._kernel(gates.backward_mixture) if mixes else 0,
+            align=self._kernel(align.align) if len(alignment_table) else 0,
         )
 
     def _batch_buffers(self, full):

@@ -138,6 +138,10 @@ NET = _record("""
     optimizer_hp
     optimizer_n_hp
     gemm             # function: BLAS's matrix product
+    forward_domain   # functions of engine.passes
+    forward_task
+    backward_task
+    backward_domain
     mix_experts      # functions of engine.gates, 0 where no task mixes experts
     backward_mixture
     align            # function of engine.align, 0 where there is nothing to align
