@@ -271,9 +271,9 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
             loss, task_losses, finished = problem.epoch(self.learning_rate_init)
             if not finished:
                 problem.theta[:] = before
-                culprit = problem.what_is_not_finite(before)
+                suspects = problem.suspects(before)
                 raise ValueError(
-                    divergence_message(history.n_iter + 1, self.learning_rate_init, culprit)
+                    divergence_message(history.n_iter + 1, self.learning_rate_init, suspects)
                 )
             history.add(loss, task_losses, problem.mean_weights)
         self._store(problem, history)

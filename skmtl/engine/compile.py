@@ -25,6 +25,7 @@ from numba.core.errors import NumbaError
 from numba.extending import get_cython_function_address
 
 from skmtl.engine import pointers, tables, train
+from skmtl.engine.contracts import ARGUMENTS
 from skmtl.engine.intrinsics import intrinsics
 
 # What shapes machine code without being reached from a kernel. Read at import, so that it tells of
@@ -114,21 +115,21 @@ def compiled(fn, kind, dtype):
     Raises
     ------
     TypeError
-        If it, or a function that it calls, is no plain function; if it has not as many arguments
-        as its kind; or if numba cannot compile it.
+        If it, or a function that it calls, is no plain function, has other arguments than its
+        kind, or does what cannot be compiled.
     """
-    signature = _signature(kind, dtype)
     _check_plain(fn)
-    _check_arguments(fn, kind, len(signature.args))
+    _check_arguments(fn, kind)
     if numba.config.DISABLE_JIT:
         return fn
+    linked, signature = _link(fn, _digest(fn)), _signature(kind, dtype)
     try:
-        return _jit(_link(fn, _digest(fn)), signature, no_cpython_wrapper=kind in INTERNAL)
+        return _jit(linked, signature, no_cpython_wrapper=kind in INTERNAL)
     except NumbaError as error:
         raise TypeError(
-            f"{_name(fn)}, used as {kind}, does not compile: {_reason(error)}\nThe functions of "
-            "plugins are plain loops over the arrays of their contract, see skmtl.plugins.base; "
-            "skmtl.testing.check_plugin tells more."
+            f"{_name(fn)} cannot be compiled for {dtype}: {_in_short(error)}. Use numbers, loops, "
+            "NumPy, math and plain functions of the module alone, allocate nothing, and leave "
+            "read-only arguments as they are; skmtl.testing.check_plugin tells more."
         ) from error
 
 
@@ -182,7 +183,7 @@ def _warn_no_cache():
 
 
 def _name(fn):
-    return f"{fn.__module__}.{getattr(fn, '__qualname__', fn)}"
+    return f"{getattr(fn, '__module__', None)}.{getattr(fn, '__qualname__', fn)}"
 
 
 def _check_plain(fn):
@@ -193,20 +194,22 @@ def _check_plain(fn):
         )
 
 
-def _check_arguments(fn, kind, n_wanted):
+def _check_arguments(fn, kind):
+    """Raise TypeError if a plugin's function has not the arguments of its kind, by name."""
     names = fn.__code__.co_varnames[: fn.__code__.co_argcount]
-    if len(names) != n_wanted:
+    if kind in ARGUMENTS and " ".join(names) != ARGUMENTS[kind]:
         raise TypeError(
-            f"{_name(fn)} takes {len(names)} arguments, ({', '.join(names)}); the contract of a "
-            f"{kind} in skmtl.plugins.base has {n_wanted}. Is it a staticmethod?"
+            f"{_name(fn)} takes ({', '.join(names)}), but its kind takes "
+            f"({ARGUMENTS[kind].replace(' ', ', ')}): give it these arguments, by these names, in "
+            "this order, and @staticmethod in place of self"
         )
 
 
-def _reason(error):
-    """What numba has to say, without where it was in its pipeline."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    said = [line for line in lines if line and not line.startswith(("Failed in", "- Resolution"))]
-    return " ".join(said[:4])
+def _in_short(error):
+    """Of numba's many lines, the first that says what is wrong."""
+    lines = (line.strip() for line in str(error).splitlines())
+    told = [line for line in lines if line and not line.startswith("Failed in nopython mode")]
+    return " ".join(told).partition(" There are ")[0][:300]
 
 
 def _link(fn, digest=None):

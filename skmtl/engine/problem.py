@@ -1,6 +1,7 @@
 """The engine's front door: theta, the objective over it, and epochs of training."""
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -168,24 +169,26 @@ class Problem:
         grad[: self.n_frozen] = 0
         return value, grad, losses.copy()
 
-    def what_is_not_finite(self, theta):
-        """The part that is to blame where an epoch from theta did not end well.
+    def suspects(self, theta):
+        """Names of the plugins of which one gives what is not finite, where an epoch began.
 
         Returns
         -------
-        str or None
-            What a plugin did; None if the objective itself grew out of bounds.
+        list of str
+            Empty if all that they give at theta is finite.
         """
         if not np.isfinite(self.mean_weights).all():
-            return f"the weights of {type(self.training.weighting).__name__}"
-        value, grad, _ = self.objective(theta)
-        if np.isfinite(value) and not np.isfinite(grad).all():
-            plugins = [task.loss for task in self.tasks] + [term.penalty for term in self._terms]
-            plugins += [domain.map for domain in self.domains if domain.map is not None]
-            plugins += [term.alignment for term in self._alignments]
-            names = dict.fromkeys(type(plugin).__name__ for plugin in plugins)
-            return f"the gradient, at a finite objective, of one of {', '.join(names)}"
-        return None
+            return [type(self.training.weighting).__name__]
+        bare = Problem(self.layout, theta, self.domains, self.tasks, (), self.training)
+        if not _all_finite(bare.objective(theta)):
+            found = [task.loss for task in self.tasks]
+            found += [domain.map for domain in self.domains if domain.map is not None]
+        elif not _all_finite(self.objective(theta)):
+            found = [term.penalty for term in self._terms]
+            found += [term.alignment for term in self._alignments]
+        else:
+            found = []
+        return sorted({type(plugin).__name__ for plugin in found})
 
     def affinity(self):
         """Mean cosine between the tasks' gradients at what they share, over all steps so far.
@@ -238,17 +241,13 @@ class Problem:
 
     def _pack(self, plugin):
         """Append a plugin's numbers to hp; gives where they start and how many there are."""
-        given = plugin.hyper()
-        try:
-            numbers = np.asarray(given, np.float64).ravel()
-        except (TypeError, ValueError):
-            numbers = np.array([np.nan])
-        if not np.isfinite(numbers).all():
+        numbers = list(plugin.hyper())
+        if not all(isinstance(n, Real) and np.isfinite(n) for n in numbers):
             raise ValueError(
-                f"{type(plugin).__name__}.hyper() must give finite numbers. Got {given!r}: encode "
-                "what is no number as one, and check the parameters there."
+                f"{type(plugin).__name__}.hyper() must give a flat list of finite floats, with "
+                f"options encoded as numbers. Got {numbers!r} instead."
             )
-        self._hp.extend(numbers.tolist())
+        self._hp.extend(numbers)
         return len(self._hp) - len(numbers), len(numbers)
 
     def _address(self, plugin, function, kind=None):
@@ -329,11 +328,6 @@ class Problem:
             row.needs_labels = int(alignment.needs_labels)
             row.start, row.size = offsets[k], offsets[k + 1] - offsets[k]
             row.hp, row.n_hp = self._pack(alignment)
-            n_features = self.layout.architecture.n_shared
-            if not row.on_shared:
-                n_features = self.layout.architecture.n_inputs
-            sizes = [int(self._domain_table[d].n_rows) for d in (term.source, term.target)]
-            row.work, row.n_work = self._own(np.zeros(alignment.n_work(*sizes, n_features)))
             row.strength = term.strength
         return table
 
@@ -450,6 +444,17 @@ class Problem:
         losses = np.zeros(n_tasks)
         n_common, align = int(net.n_common), int(net.n_alignments > 0)
         n_features = max(a.n_inputs, a.n_shared)
+        alignment_work = max(
+            (
+                term.alignment.n_work(
+                    int(table[term.source].max_rows),
+                    int(table[term.target].max_rows),
+                    a.n_shared if term.alignment.where == "shared" else a.n_inputs,
+                )
+                for term in self._alignments
+            ),
+            default=0,
+        )
 
         def ints(n):
             return np.zeros(n, np.int64)
@@ -495,6 +500,8 @@ class Problem:
             target_code=ints(n_rows * align),
             unused_dsource=floats(n_rows * n_features * align),
             unused_dtarget=floats(n_rows * n_features * align),
+            alignment_work=np.zeros(alignment_work),
+            alignment_work_size=alignment_work,
             losses=losses,
             terms=np.zeros(n_tasks),
             scale=np.zeros(n_tasks),
@@ -515,3 +522,7 @@ class Problem:
 
 def _cumulated(widths):
     return np.concatenate([[0], np.cumsum(widths)]).astype(np.int64)
+
+
+def _all_finite(parts):
+    return all(np.isfinite(part).all() for part in parts)

@@ -94,8 +94,6 @@ ALIGNMENT = _record("""
     size
     hp               # slice of NET.hp
     n_hp
-    work             # double (n_work,)
-    n_work
     strength:f8
 """)
 
@@ -197,6 +195,8 @@ WORK = _record("""
     target_code      # int
     unused_dsource   # float, gradients at rows with nothing below to train
     unused_dtarget   # float
+    alignment_work   # double, scratch of the alignments
+    alignment_work_size
     losses           # double (n_tasks,) estimates of L_t from this batch
     terms            # double (n_tasks,) c_t L_t
     scale            # double (n_tasks,) from the plugin's mean to the estimate
