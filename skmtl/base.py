@@ -271,7 +271,10 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
             loss, task_losses, finished = problem.epoch(self.learning_rate_init)
             if not finished:
                 problem.theta[:] = before
-                raise ValueError(divergence_message(history.n_iter + 1, self.learning_rate_init))
+                suspects = problem.suspects(before)
+                raise ValueError(
+                    divergence_message(history.n_iter + 1, self.learning_rate_init, suspects)
+                )
             history.add(loss, task_losses, problem.mean_weights)
         self._store(problem, history)
         self._resume = {

@@ -122,7 +122,7 @@ def run_epochs(problem, schedule, watch, snapshot, validate=None):
             loss, task_losses, finished = problem.epoch(lr)
             if not finished:
                 problem.theta[:] = before
-                _tell_divergence(epoch + 1, schedule.lr)
+                _tell_divergence(epoch + 1, schedule.lr, problem.suspects(before))
                 converged = True
                 break
             history.add(loss, task_losses, problem.mean_weights)
@@ -222,7 +222,7 @@ def run_lbfgs(problem, schedule, watch, snapshot):
         history.interrupted = True
         return history
     except _Diverged:
-        _tell_divergence(history.n_iter + 1)
+        _tell_divergence(history.n_iter + 1, suspects=problem.suspects(problem.theta))
         return history
     problem.theta[free] = result.x
     if result.status == 1:
@@ -243,16 +243,25 @@ def run_lbfgs(problem, schedule, watch, snapshot):
     return history
 
 
-def divergence_message(epoch, lr=None):
-    """What to say, and to do, when the objective is not finite; lr is that of ``fit``, if any."""
+def divergence_message(epoch, lr=None, suspects=()):
+    """What to say, and to do, when the objective is not finite; lr is that of ``fit``, if any.
+
+    ``suspects`` are plugins of which one gives what is not finite.
+    """
     where, what = f"epoch {epoch}", "scale the columns of X (StandardScaler)"
     if lr is not None:
         where, what = f"{where} (learning_rate_init={lr})", f"{what}, lower learning_rate_init"
-    return f"The objective stopped being finite in {where}: {what}, or raise the penalty."
+    message = f"The objective stopped being finite in {where}: {what}, or raise the penalty."
+    if suspects:
+        message += (
+            f" It is not finite where the epoch starts: if X is scaled, look at "
+            f"{', '.join(suspects)} with skmtl.testing.check_plugin."
+        )
+    return message
 
 
-def _tell_divergence(epoch, lr=None):
-    message = divergence_message(epoch, lr)
+def _tell_divergence(epoch, lr=None, suspects=()):
+    message = divergence_message(epoch, lr, suspects)
     if epoch == 1:
         raise ValueError(message) from None
     warnings.warn(

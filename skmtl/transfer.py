@@ -291,7 +291,8 @@ class TransferClassifier(TransferStages):
             Their labels.
         X_unlabeled : array-like of shape (n_rows, n_features), default=None
             More rows of the target, which never enter a test fold; they count in
-            ``standardize="per_domain"``, and in an alignment as ``map_penalty``.
+            ``standardize="per_domain"``, in an alignment as ``map_penalty``, and where a feature
+            map starts from the rows.
         X_val, y_val : array-like, default=None
             Rows of the target to validate on with ``early_stopping=True``, in place of some of X.
 

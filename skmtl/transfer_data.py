@@ -67,11 +67,12 @@ class TransferData(NetworkClassifier):
             raise ValueError("strategy='source_only' needs X_source and y_source.")
         if X_unlabeled is not None:
             X_unlabeled = self._validate_X(X_unlabeled)
-            if self.standardize is None and not self._aligns:
+            if self.standardize is None and not self._reads_unlabelled:
                 warnings.warn(
-                    "X_unlabeled has no effect: standardize='per_domain' counts it, and so does an "
-                    f"alignment as map_penalty. Got standardize={self.standardize!r} and "
-                    f"map_penalty={self.map_penalty!r}.",
+                    "X_unlabeled has no effect: standardize='per_domain' counts it, and so do an "
+                    "alignment as map_penalty and a feature_map that starts from the rows. Got "
+                    f"standardize={self.standardize!r}, map_penalty={self.map_penalty!r} and "
+                    f"feature_map={self.feature_map!r}.",
                     stacklevel=4,
                 )
         row_weight = row_weights(sample_weight, X)
@@ -82,7 +83,7 @@ class TransferData(NetworkClassifier):
             )
         target, sources = self._scale(target, row_weight, sources, X_unlabeled)
         target_rows = target.X
-        if X_unlabeled is not None and self._aligns:
+        if X_unlabeled is not None and self._reads_unlabelled:
             stack = vstack if issparse(target.X) else np.vstack
             target_rows = stack([target.X, self._inputs_of_validated(X_unlabeled)])
             target_rows = target_rows.tocsr() if issparse(target_rows) else target_rows
@@ -92,15 +93,20 @@ class TransferData(NetworkClassifier):
     def _aligns(self):
         return isinstance(self.map_penalty_, Alignment)
 
+    @property
+    def _reads_unlabelled(self):
+        return self._aligns or self.feature_map_.starts_from_rows
+
     def _check_alignment(self):
         """Whether an alignment as R(g) suits the other parameters."""
         if not self._aligns:
             return
         self.map_penalty_._check_option("where", ("shared", "input"))
-        if self.map_penalty_.where == "input" and isinstance(self.feature_map_, Identity):
+        reads_input = self.map_penalty_.where == "input" or not self._widths("hidden_layer_sizes")
+        if reads_input and isinstance(self.feature_map_, Identity):
             raise ValueError(
-                f"map_penalty={self.map_penalty!r} with where='input' aligns mapped rows, and "
-                "feature_map='identity' maps nothing: choose another map, or where='shared'."
+                f"map_penalty={self.map_penalty!r} aligns rows that nothing maps or transforms: "
+                "choose a feature_map other than 'identity', or where='shared' with hidden layers."
             )
         if self._uses_lbfgs and self.map_penalty_.needs_minibatches:
             raise ValueError(

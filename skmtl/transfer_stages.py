@@ -103,7 +103,7 @@ class TransferStages(TransferData):
         ]
         target_domain = 0
         if aligned:
-            all_target_rows = Domain(target_rows, keeps_unlabelled=True)
+            all_target_rows = Domain(target_rows, also_rows=_unlabelled(parts[0], target_rows))
             if parts[0].source is None:
                 domains[0] = all_target_rows
             else:
@@ -150,11 +150,18 @@ class TransferStages(TransferData):
         if not self._aligns:
             return []
         aligned = [d for d, part in enumerate(parts) if part.map_strength > 0]
-        if self.map_penalty_.needs_labels and len({part.head for part in parts}) > 1:
-            raise ValueError(
-                f"map_penalty={self.map_penalty!r} compares classes: source and target must have "
-                "the same labels, or share_head=True."
-            )
+        if aligned and self.map_penalty_.needs_labels:
+            if len({part.head for part in parts}) > 1:
+                raise ValueError(
+                    f"map_penalty={self.map_penalty!r} compares classes: source and target must "
+                    "have the same labels, or share_head=True."
+                )
+            if parts[0].source is not None:
+                raise ValueError(
+                    f"map_penalty={self.map_penalty!r} reads the target's labels: use "
+                    "strategy='joint' with lam > 0, or 'pooled'. Got "
+                    f"strategy={self.strategy!r} and lam={self.lam!r}."
+                )
         return aligned
 
     def _map_start(self, part, first, target_rows, rng):
@@ -235,3 +242,11 @@ class TransferStages(TransferData):
                 f"freeze={freeze} keeps layers that came from a source: use strategy='finetune' "
                 "with X_source, or source_model."
             )
+
+
+def _unlabelled(first, target_rows):
+    """Rows of the target that an alignment reads without label; not those that are held out."""
+    unlabelled = np.ones(target_rows.shape[0], bool)
+    if first.source is None:
+        unlabelled[: first.codes.size] = first.codes < 0
+    return np.flatnonzero(unlabelled)

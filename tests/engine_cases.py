@@ -131,7 +131,8 @@ class Case:
         domains, tasks = [], []
         for d, n in enumerate(self.n_rows):
             X = self._rows(rng, n, self.widths[d])
-            domains.append(Domain(X, self.map if d < 2 else None, bool(self.alignments)))
+            also = np.arange(n) if self.alignments else ()
+            domains.append(Domain(X, self.map if d < 2 else None, also))
             labelled = np.arange(n) if d < 2 else np.arange(1, n)
             n_classes = (3, 2, 4)[d] if not self.share_head else 4
             head = 0 if self.share_head else d

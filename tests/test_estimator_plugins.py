@@ -86,8 +86,6 @@ def test_clipping_bounds_a_step():
 class Gap(Alignment):
     """Half the squared distance between the means of the rows."""
 
-    needs_labels = True
-
     def __init__(self, where="shared"):
         self.where = where
 
@@ -161,12 +159,25 @@ class Saddle(Gap):
     needs_minibatches = True
 
 
+class ReadsLabels(Gap):
+    needs_labels = True
+
+
 @pytest.mark.parametrize(
     "parameters, message",
     [
-        ({"map_penalty": Gap("input")}, "feature_map='identity' maps nothing"),
+        ({"map_penalty": Gap("input")}, "nothing maps .*other than 'identity'"),
+        ({"map_penalty": Gap(), "hidden_layer_sizes": ()}, "nothing maps .* with hidden layers"),
+        ({"map_penalty": ReadsLabels(), "lam": 0.0}, "reads the target's labels: .*lam=0.0"),
+        (
+            {"map_penalty": ReadsLabels(), "strategy": "finetune"},
+            "reads the target's labels: .*'joint' .*'finetune'",
+        ),
         ({"map_penalty": Gap("middle")}, "'where' parameter of Gap .* 'shared', 'input'.*'middle'"),
-        ({"map_penalty": Gap(), "share_head": False}, "compares classes: .*share_head=True"),
+        (
+            {"map_penalty": ReadsLabels(), "share_head": False},
+            "compares classes: .*share_head=True",
+        ),
         ({"map_penalty": Saddle(), "solver": "lbfgs"}, "Saddle.* needs minibatches"),
         ({"map_penalty": "hubr"}, "'map_penalty' parameter: unknown name 'hubr'; installed: .*l2"),
         ({"weighting": FromLosses(), "solver": "lbfgs"}, "weighting=FromLosses.* minibatches"),
@@ -176,7 +187,47 @@ class Saddle(Gap):
 )
 def test_what_does_not_go_together(parameters, message):
     with pytest.raises(ValueError, match=message):
-        TransferClassifier(**QUICK, **parameters).fit(*blobs(), **source_of())
+        TransferClassifier(**{**QUICK, **parameters}).fit(*blobs(), **source_of())
+
+
+def test_an_alignment_does_not_read_validation_rows():
+    X, y = blobs()
+    parameters = {**QUICK, "map_penalty": Gap(), "mu": 1.0, "early_stopping": True}
+    clf = TransferClassifier(**parameters)
+    trained = []
+
+    def recorded(part, *args):
+        rows, validate_on = TransferClassifier._validation_rows_of(clf, part, *args)
+        trained.append(rows)
+        return rows, validate_on
+
+    clf._validation_rows_of = recorded
+    clf.fit(X, y, **source_of())
+    held_out = np.setdiff1d(np.arange(60), trained[0])
+    assert held_out.size == 6
+    X[held_out] += 100.0
+    other = TransferClassifier(**parameters).fit(X, y, **source_of())
+    np.testing.assert_array_equal(other.loss_curve_[0], clf.loss_curve_[0])
+
+
+class FromRows(Affine):
+    """Starts with the mean of the target's rows as its offset."""
+
+    starts_from_rows = True
+
+    def init(self, X_source, X_target, rng, y_source=None, y_target=None):
+        """The start of ``Affine``, with the mean."""
+        theta = super().init(X_source, X_target, rng)
+        theta[-X_target.shape[1] :] = X_target.mean(axis=0)
+        return theta
+
+
+def test_a_map_that_starts_from_rows_reads_unlabelled_ones():
+    X, y = blobs()
+    more = blobs(30, seed=7, shift=5.0)[0]
+    settings = {**QUICK, "max_iter": 1, "learning_rate_init": 1e-300, "feature_map": FromRows()}
+    clf = TransferClassifier(**settings).fit(X, y, X_unlabeled=more, **source_of())
+    np.testing.assert_allclose(clf.map_params_[0][-4:], np.vstack([X, more]).mean(axis=0))
 
 
 # --- losses and penalties -------------------------------------------------------------------------
@@ -232,3 +283,24 @@ def test_a_penalty_that_anchors_at_the_source():
     assert np.abs(difference).max() < 1e-3
     with pytest.raises(ValueError, match="nothing to anchor at"):
         TransferClassifier(**QUICK, penalty=Anchored()).fit(X, y, **source)
+
+
+# --- an author's mistakes; more of them in test_testing.py ----------------------------------------
+
+
+class NaNWeights(FromLosses):
+    @staticmethod
+    def update(losses, n_labels, gram, step, steps_per_epoch, hp, state, rng, weights):
+        """No numbers."""
+        weights[:] = np.nan
+
+
+@pytest.mark.parametrize("fit", ["fit", "partial_fit"])
+def test_weights_that_are_not_finite_name_the_weighting(fit):
+    X, Y = wide()
+    clf = MultiTaskClassifier(**QUICK, weighting=NaNWeights())
+    classes = [np.unique(c[np.isfinite(c)]) for c in Y.T]
+    arguments = (X, Y) if fit == "fit" else (X, Y, classes)
+    with pytest.raises(ValueError, match="epoch 1 .*look at NaNWeights with skmtl.testing"):
+        getattr(clf, fit)(*arguments)
+    assert not hasattr(clf, "classes_")

@@ -49,7 +49,7 @@ def align(net, data, work, theta, grad, rng):
                 row_codes(net, work, theta, work.target_code, t, ht.shape[0], alignment),
                 theta.dtype.type(alignment.strength),
                 floats(theta, net.hp, alignment.hp, alignment.n_hp),
-                doubles(alignment.work, 0, alignment.n_work),
+                doubles(work.alignment_work, 0, work.alignment_work_size),
                 rng,
                 dhs,
                 dht,

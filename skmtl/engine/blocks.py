@@ -6,8 +6,8 @@ import numpy as np
 OFFSET, ROWS, COLUMNS, BIAS, ROLE, DEPTH = range(6)
 N_COLUMNS = 6
 # Values in the column ROLE: a layer of the trunk, a hidden layer or the output layer of a head, a
-# feature map.
-TRUNK, HEAD, OUTPUT, MAP = range(4)
+# feature map, a part of a feature map that is best near zero.
+TRUNK, HEAD, OUTPUT, MAP, MAP_RESIDUAL = range(5)
 
 
 def block_table(rows):
@@ -18,6 +18,6 @@ def block_table(rows):
 def map_block_table(feature_map, n_in, n_out, start):
     """The weight matrices of a feature map whose parameters begin at an offset of theta."""
     return block_table(
-        (start + offset, rows, columns, start + bias if bias >= 0 else -1, MAP, 0)
-        for offset, rows, columns, bias in feature_map.blocks(n_in, n_out)
+        (start + offset, rows, columns, start + bias if bias >= 0 else -1, *(role or [MAP]), 0)
+        for offset, rows, columns, bias, *role in feature_map.blocks(n_in, n_out)
     )

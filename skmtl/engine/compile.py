@@ -21,9 +21,11 @@ from pathlib import Path
 import numba
 import numpy as np
 from numba import types
+from numba.core.errors import NumbaError
 from numba.extending import get_cython_function_address
 
 from skmtl.engine import pointers, tables, train
+from skmtl.engine.contracts import ARGUMENTS
 from skmtl.engine.intrinsics import intrinsics
 
 # What shapes machine code without being reached from a kernel. Read at import, so that it tells of
@@ -39,6 +41,17 @@ OPTIONS = {
     # All of LLVM's liberties but "nnan" and "ninf": those delete the checks for divergence.
     "fastmath": {"reassoc", "contract", "arcp", "nsz"},
 }
+# Kinds that only compiled code calls: they need none of the wrappers that Python would.
+INTERNAL = (
+    "forward_domain",
+    "forward_task",
+    "backward_task",
+    "backward_domain",
+    "mix_experts",
+    "backward_mixture",
+    "align",
+    "gradient",
+)
 
 
 @functools.cache
@@ -63,6 +76,10 @@ def signatures(f):
         "backward": none(rv, rm, rv, v, rm, v),
         "forward_csr": none(rv, rv, jv, iv, iv, rv, v, m),
         "backward_csr": none(rv, rv, jv, iv, iv, rv, v, rm, v),
+        "forward_domain": none(*records, v, i, i, rng),
+        "forward_task": types.float64(*records, v, i, i, rng),
+        "backward_task": none(*records, v, v, v, i),
+        "backward_domain": none(*records, v, v, v, i),
         "mix_experts": none(*records, v, i),
         "backward_mixture": none(*records, v, v, i, m),
         "align": types.float64(*records, v, v, rng),
@@ -98,12 +115,22 @@ def compiled(fn, kind, dtype):
     Raises
     ------
     TypeError
-        If it, or a function that it calls, is no plain function.
+        If it, or a function that it calls, is no plain function, has other arguments than its
+        kind, or does what cannot be compiled.
     """
     _check_plain(fn)
+    _check_arguments(fn, kind)
     if numba.config.DISABLE_JIT:
         return fn
-    return _jit(_link(fn, _digest(fn)), _signature(kind, dtype))
+    linked, signature = _link(fn, _digest(fn)), _signature(kind, dtype)
+    try:
+        return _jit(linked, signature, no_cpython_wrapper=kind in INTERNAL)
+    except NumbaError as error:
+        raise TypeError(
+            f"{_name(fn)} cannot be compiled for {dtype}: {_in_short(error)}. Use numbers, loops, "
+            "NumPy, math and plain functions of the module alone, allocate nothing, and leave "
+            "read-only arguments as they are; skmtl.testing.check_plugin tells more."
+        ) from error
 
 
 @functools.cache
@@ -132,22 +159,17 @@ def gemm_address(dtype):
     return get_cython_function_address("scipy.linalg.cython_blas", name)
 
 
-def _jit(fn, *signature):
-    """Compile with the disk cache, or without where there is nowhere to write it.
-
-    Without signature it is a function that only compiled code calls: compiled when that needs it,
-    kept in its caller's cache, and without the wrappers that Python would need.
-    """
-    if not signature:
-        return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(fn)
+def _jit(fn, signature, **options):
+    """Compile with the disk cache, or without where there is nowhere to write it."""
+    options = {"no_cfunc_wrapper": True, **options, **OPTIONS}
     try:
-        return numba.njit(*signature, cache=True, no_cfunc_wrapper=True, **OPTIONS)(fn)
+        return numba.njit(signature, cache=True, **options)(fn)
     except RuntimeError as error:
         if "no locator available" not in str(error):
             raise
         if Path(fn.__code__.co_filename).exists():  # not typed at a prompt
             _warn_no_cache()
-        return numba.njit(*signature, no_cfunc_wrapper=True, **OPTIONS)(fn)
+        return numba.njit(signature, **options)(fn)
 
 
 @functools.cache
@@ -160,13 +182,34 @@ def _warn_no_cache():
     )
 
 
+def _name(fn):
+    return f"{getattr(fn, '__module__', None)}.{getattr(fn, '__qualname__', fn)}"
+
+
 def _check_plain(fn):
     if not isinstance(fn, python_types.FunctionType) or fn.__closure__:
-        name = f"{fn.__module__}.{getattr(fn, '__qualname__', fn)}"
         raise TypeError(
-            f"{name} must be a plain function without closure: put the numbers that it needs into "
-            "its hyperparameters, and leave the compilation to skmtl"
+            f"{_name(fn)} must be a plain function without closure: put the numbers that it needs "
+            "into its hyperparameters, and leave the compilation to skmtl"
         )
+
+
+def _check_arguments(fn, kind):
+    """Raise TypeError if a plugin's function has not the arguments of its kind, by name."""
+    names = fn.__code__.co_varnames[: fn.__code__.co_argcount]
+    if kind in ARGUMENTS and " ".join(names) != ARGUMENTS[kind]:
+        raise TypeError(
+            f"{_name(fn)} takes ({', '.join(names)}), but its kind takes "
+            f"({ARGUMENTS[kind].replace(' ', ', ')}): give it these arguments, by these names, in "
+            "this order, and @staticmethod in place of self"
+        )
+
+
+def _in_short(error):
+    """Of numba's many lines, the first that says what is wrong."""
+    lines = (line.strip() for line in str(error).splitlines())
+    told = [line for line in lines if line and not line.startswith("Failed in nopython mode")]
+    return " ".join(told).partition(" There are ")[0][:300]
 
 
 def _link(fn, digest=None):
@@ -188,7 +231,11 @@ def _link(fn, digest=None):
 def _callee(fn):
     """What compiled code calls in place of a plain function."""
     _check_plain(fn)
-    return intrinsics(signatures).get(fn) or _jit(_link(fn))
+    intrinsic = intrinsics(signatures).get(fn)
+    if intrinsic is not None:
+        return intrinsic
+    # Compiled when its caller is, and kept in the caller's cache.
+    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(_link(fn))
 
 
 def _digest(fn):

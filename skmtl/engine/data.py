@@ -12,13 +12,13 @@ class Domain(NamedTuple):
     """A space of inputs: rows, and the map that takes them to the trunk's inputs.
 
     ``X`` is a C-contiguous array or a CSR matrix of the dtype of the fit, and is not copied.
-    ``map`` is a feature map, or None for the identity. With ``keeps_unlabelled`` rows without label
-    are read too, for alignments.
+    ``map`` is a feature map, or None for the identity. Rows with a label are read; ``also_rows``
+    are others, for alignments.
     """
 
     X: Any
     map: Any = None
-    keeps_unlabelled: bool = False
+    also_rows: Any = ()
 
 
 class Task(NamedTuple):
@@ -117,7 +117,7 @@ def _by_row(d, domain, tasks):
     y, weight = _joined(tasks[t].y for t in mine), _joined(tasks[t].weight for t in mine)
     by_row = np.argsort(row, kind="stable")
     n_labels = np.bincount(row, minlength=domain.X.shape[0])
-    rows = np.arange(n_labels.size) if domain.keeps_unlabelled else np.flatnonzero(n_labels)
+    rows = np.union1d(np.flatnonzero(n_labels), domain.also_rows).astype(np.int64)
     return rows, n_labels[rows], (task[by_row], y[by_row], weight[by_row])
 
 

@@ -6,7 +6,7 @@ convention of numba, so that exceptions propagate. Imported by ``engine.compile`
 
 import functools
 import platform
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numba
 from llvmlite import ir
@@ -18,6 +18,8 @@ from numba.np.arrayobj import populate_array
 from skmtl.engine import pointers, tables
 
 I8 = types.int64
+# Calls within which small numbers become zero, see ``_without_denormals``: all that a step does.
+WITHOUT_DENORMALS = ("gradient", "optimizer", "prox")
 
 
 def _pointer(context, builder, address, offset, element):
@@ -242,7 +244,8 @@ def _call_of(kind, signatures):
                 context.cast(builder, builder.extract_value(args[1], k), given, needed)
                 for k, (given, needed) in enumerate(zip(arguments, wanted.args, strict=True))
             ]
-            with _without_denormals(builder):
+            mode = _without_denormals(builder) if kind in WITHOUT_DENORMALS else nullcontext()
+            with mode:
                 status, result = convention.call_function(
                     builder, pointer, wanted.return_type, wanted.args, values
                 )

@@ -127,6 +127,26 @@ def call_gradient(address, arguments):
     return plain_functions[address](*arguments)
 
 
+def call_forward_domain(address, arguments):
+    """Call ``passes.forward_domain``."""
+    return plain_functions[address](*arguments)
+
+
+def call_forward_task(address, arguments):
+    """Call ``passes.forward_task``."""
+    return plain_functions[address](*arguments)
+
+
+def call_backward_task(address, arguments):
+    """Call ``passes.backward_task``."""
+    return plain_functions[address](*arguments)
+
+
+def call_backward_domain(address, arguments):
+    """Call ``passes.backward_domain``."""
+    return plain_functions[address](*arguments)
+
+
 def call_mix_experts(address, arguments):
     """Call ``gates.mix_experts``."""
     return plain_functions[address](*arguments)

@@ -1,12 +1,13 @@
 """The engine's front door: theta, the objective over it, and epochs of training."""
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
 
-from skmtl.engine import align, gates, tables, train
+from skmtl.engine import align, gates, passes, tables, train
 from skmtl.engine import compile as compiler
 from skmtl.engine.blocks import block_table
 from skmtl.engine.data import lay_out_rows
@@ -81,6 +82,7 @@ class Problem:
     def __init__(self, layout, theta, domains, tasks, penalties, training, alignments=()):
         self.layout, self.theta, self.training = layout, theta, training
         self.domains, self.tasks = domains, tasks
+        self._terms, self._alignments = penalties, alignments
         n_tasks = len(tasks)
         self.n_frozen = int(layout.depth_offsets[training.n_frozen_layers])
         self.n_steps = 0
@@ -167,6 +169,27 @@ class Problem:
         grad[: self.n_frozen] = 0
         return value, grad, losses.copy()
 
+    def suspects(self, theta):
+        """Names of the plugins of which one gives what is not finite, where an epoch began.
+
+        Returns
+        -------
+        list of str
+            Empty if all that they give at theta is finite.
+        """
+        if not np.isfinite(self.mean_weights).all():
+            return [type(self.training.weighting).__name__]
+        bare = Problem(self.layout, theta, self.domains, self.tasks, (), self.training)
+        if not _all_finite(bare.objective(theta)):
+            found = [task.loss for task in self.tasks]
+            found += [domain.map for domain in self.domains if domain.map is not None]
+        elif not _all_finite(self.objective(theta)):
+            found = [term.penalty for term in self._terms]
+            found += [term.alignment for term in self._alignments]
+        else:
+            found = []
+        return sorted({type(plugin).__name__ for plugin in found})
+
     def affinity(self):
         """Mean cosine between the tasks' gradients at what they share, over all steps so far.
 
@@ -218,7 +241,12 @@ class Problem:
 
     def _pack(self, plugin):
         """Append a plugin's numbers to hp; gives where they start and how many there are."""
-        numbers = np.asarray(plugin.hyper(), np.float64).ravel().tolist()
+        numbers = list(plugin.hyper())
+        if not all(isinstance(n, Real) and np.isfinite(n) for n in numbers):
+            raise ValueError(
+                f"{type(plugin).__name__}.hyper() must give a flat list of finite floats, with "
+                f"options encoded as numbers. Got {numbers!r} instead."
+            )
         self._hp.extend(numbers)
         return len(self._hp) - len(numbers), len(numbers)
 
@@ -226,10 +254,9 @@ class Problem:
         function_of_type = getattr(type(plugin), function)
         return compiler.address_of(function_of_type, kind or function, self.theta.dtype.name)
 
-    def _kernel(self, function, is_needed):
-        """Address of an optional part of the engine; 0 where it is not needed."""
-        dtype = self.theta.dtype.name
-        return compiler.address_of(function, function.__name__, dtype) if is_needed else 0
+    def _kernel(self, function):
+        """Address of a part of the engine."""
+        return compiler.address_of(function, function.__name__, self.theta.dtype.name)
 
     def _add_maps(self):
         """Write the feature maps into the table of domains."""
@@ -301,11 +328,6 @@ class Problem:
             row.needs_labels = int(alignment.needs_labels)
             row.start, row.size = offsets[k], offsets[k + 1] - offsets[k]
             row.hp, row.n_hp = self._pack(alignment)
-            n_features = self.layout.architecture.n_shared
-            if not row.on_shared:
-                n_features = self.layout.architecture.n_inputs
-            sizes = [int(self._domain_table[d].n_rows) for d in (term.source, term.target)]
-            row.work, row.n_work = self._own(np.zeros(alignment.n_work(*sizes, n_features)))
             row.strength = term.strength
         return table
 
@@ -336,6 +358,7 @@ class Problem:
         tasks = self._build_tasks()
         penalty_table, blocks = self._build_penalties(penalties)
         alignment_table = self._build_alignments(alignments)
+        mixes = (tasks.only_expert < 0).any()
         by_task = bool(training.weighting.needs_gram or training.record_affinity)
         weighting_hp, weighting_n_hp = self._pack(training.weighting)
         optimizer_hp, optimizer_n_hp = self._pack(training.optimizer)
@@ -381,9 +404,13 @@ class Problem:
             optimizer_hp=optimizer_hp,
             optimizer_n_hp=optimizer_n_hp,
             gemm=compiler.gemm_address(dtype.name),
-            mix_experts=self._kernel(gates.mix_experts, (tasks.only_expert < 0).any()),
-            backward_mixture=self._kernel(gates.backward_mixture, (tasks.only_expert < 0).any()),
-            align=self._kernel(align.align, len(alignment_table) > 0),
+            forward_domain=self._kernel(passes.forward_domain),
+            forward_task=self._kernel(passes.forward_task),
+            backward_task=self._kernel(passes.backward_task),
+            backward_domain=self._kernel(passes.backward_domain),
+            mix_experts=self._kernel(gates.mix_experts) if mixes else 0,
+            backward_mixture=self._kernel(gates.backward_mixture) if mixes else 0,
+            align=self._kernel(align.align) if len(alignment_table) else 0,
         )
 
     def _batch_buffers(self, full):
@@ -417,6 +444,17 @@ class Problem:
         losses = np.zeros(n_tasks)
         n_common, align = int(net.n_common), int(net.n_alignments > 0)
         n_features = max(a.n_inputs, a.n_shared)
+        alignment_work = max(
+            (
+                term.alignment.n_work(
+                    int(table[term.source].max_rows),
+                    int(table[term.target].max_rows),
+                    a.n_shared if term.alignment.where == "shared" else a.n_inputs,
+                )
+                for term in self._alignments
+            ),
+            default=0,
+        )
 
         def ints(n):
             return np.zeros(n, np.int64)
@@ -462,6 +500,8 @@ class Problem:
             target_code=ints(n_rows * align),
             unused_dsource=floats(n_rows * n_features * align),
             unused_dtarget=floats(n_rows * n_features * align),
+            alignment_work=np.zeros(alignment_work),
+            alignment_work_size=alignment_work,
             losses=losses,
             terms=np.zeros(n_tasks),
             scale=np.zeros(n_tasks),
@@ -482,3 +522,7 @@ class Problem:
 
 def _cumulated(widths):
     return np.concatenate([[0], np.cumsum(widths)]).astype(np.int64)
+
+
+def _all_finite(parts):
+    return all(np.isfinite(part).all() for part in parts)

@@ -94,8 +94,6 @@ ALIGNMENT = _record("""
     size
     hp               # slice of NET.hp
     n_hp
-    work             # double (n_work,)
-    n_work
     strength:f8
 """)
 
@@ -138,6 +136,10 @@ NET = _record("""
     optimizer_hp
     optimizer_n_hp
     gemm             # function: BLAS's matrix product
+    forward_domain   # functions of engine.passes
+    forward_task
+    backward_task
+    backward_domain
     mix_experts      # functions of engine.gates, 0 where no task mixes experts
     backward_mixture
     align            # function of engine.align, 0 where there is nothing to align
@@ -193,6 +195,8 @@ WORK = _record("""
     target_code      # int
     unused_dsource   # float, gradients at rows with nothing below to train
     unused_dtarget   # float
+    alignment_work   # double, scratch of the alignments
+    alignment_work_size
     losses           # double (n_tasks,) estimates of L_t from this batch
     terms            # double (n_tasks,) c_t L_t
     scale            # double (n_tasks,) from the plugin's mean to the estimate

@@ -21,21 +21,14 @@ from skmtl.engine.batches import (
     draw_row,
     entries,
     shuffle_rows,
-    sort_labels,
 )
-from skmtl.engine.network import (
-    backward_experts,
-    backward_head,
-    backward_map,
-    backward_to_experts,
-    clear_domain,
-    forward_experts,
-    forward_head,
-    read_experts,
-    read_input,
-)
+from skmtl.engine.network import clear_domain
 from skmtl.engine.pointers import (
     call_align,
+    call_backward_domain,
+    call_backward_task,
+    call_forward_domain,
+    call_forward_task,
     call_gradient,
     call_optimizer,
     domain_at,
@@ -45,7 +38,7 @@ from skmtl.engine.pointers import (
     task_at,
     vector,
 )
-from skmtl.engine.terms import penalize, proximal_step, task_loss
+from skmtl.engine.terms import penalize, proximal_step
 
 FINISHED, DIVERGED = 0, 1
 
@@ -55,19 +48,11 @@ def forward(net, data, work, theta, full, rng):
 
     ``full`` says that the batch holds every row: each loss is the whole L_t, without dropout.
     """
-    dropout = 0.0 if full else net.dropout
     for d in range(net.n_domains):
-        sort_labels(net, data, work, theta, d)
-        read_input(net, data, work, theta, d)
-        forward_experts(net, data, work, theta, d, dropout, rng)
+        call_forward_domain(net.forward_domain, (net, data, work, theta, d, full, rng))
     value = 0.0
-    terms = doubles(work.terms, 0, net.n_tasks)
     for t in range(net.n_tasks):
-        n_batches = domain_at(data.domains, task_at(net.tasks, t).domain).n_batches
-        read_experts(net, data, work, theta, t)
-        forward_head(net, data, work, theta, t, dropout, rng)
-        task_loss(net, work, theta, t, 1 if full else n_batches)
-        value += terms[t]
+        value += call_forward_task(net.forward_task, (net, data, work, theta, t, full, rng))
     return value
 
 
@@ -85,14 +70,11 @@ def gradient(net, data, work, theta, grad, full, step, rng):
     for d in range(net.n_domains):
         clear_domain(net, data, work, theta, d)
     for t in range(net.n_tasks):
-        if entries(work, t)[1] > 0:
-            delta = backward_head(net, data, work, theta, grad, t)
-            backward_to_experts(net, data, work, theta, grad, t, delta)
+        call_backward_task(net.backward_task, (net, data, work, theta, grad, grad, t))
     if net.n_alignments > 0:
         value += call_align(net.align, (net, data, work, theta, grad, rng))
     for d in range(net.n_domains):
-        backward_experts(net, data, work, theta, grad, d)
-        backward_map(net, data, work, theta, grad, d)
+        call_backward_domain(net.backward_domain, (net, data, work, theta, grad, grad, d))
     return value + penalize(net, work, theta, grad, full)
 
 
@@ -111,11 +93,9 @@ def gradient_by_task(net, data, work, theta, grad, full, step, rng):
         clear(row)
         if entries(work, t)[1] > 0:
             clear_domain(net, data, work, theta, d)
-            into_head = row if net.heads_in_common == 1 else grad
-            delta = backward_head(net, data, work, theta, into_head, t)
-            backward_to_experts(net, data, work, theta, grad, t, delta)
-            backward_experts(net, data, work, theta, row, d)
-            backward_map(net, data, work, theta, grad, d)
+            of_head = row if net.heads_in_common == 1 else grad
+            call_backward_task(net.backward_task, (net, data, work, theta, of_head, grad, t))
+            call_backward_domain(net.backward_domain, (net, data, work, theta, row, grad, d))
     record_gram(net, work, theta)
     if net.needs_gram == 1:
         weigh_tasks(net, work, theta, step, rng)
@@ -125,8 +105,7 @@ def gradient_by_task(net, data, work, theta, grad, full, step, rng):
             clear_domain(net, data, work, theta, d)
         value += call_align(net.align, (net, data, work, theta, grad, rng))
         for d in range(net.n_domains):
-            backward_experts(net, data, work, theta, grad, d)
-            backward_map(net, data, work, theta, grad, d)
+            call_backward_domain(net.backward_domain, (net, data, work, theta, grad, grad, d))
     return value + penalize(net, work, theta, grad, full)
 
 

@@ -24,6 +24,7 @@ from skmtl.engine.blocks import (  # noqa: F401
     DEPTH,
     HEAD,
     MAP,
+    MAP_RESIDUAL,
     OFFSET,
     OUTPUT,
     ROLE,
@@ -180,7 +181,7 @@ class Penalty(Plugin):
     2      columns
     3      offset of its bias in ``theta``, or -1
     4      role: 0 a layer of the trunk, 1 a hidden layer of a head, 2 the output layer of a
-           head, 3 a feature map
+           head, 3 a feature map, 4 a part of a feature map that is best near zero
     5      depth: 0 if the matrix reads the network's inputs, otherwise the layers before it
     ====== =================================================================================
 
@@ -262,6 +263,8 @@ class FeatureMap(Plugin):
 
     group = "skmtl.feature_maps"
 
+    #: Whether ``init`` looks at the rows, rather than at their number of columns alone.
+    starts_from_rows = False
     #: Whether ``forward_csr`` and ``backward_csr`` exist. They take
     #: (theta, values, indices, indptr, rows, hp, work, out) and (..., work, dout, grad): the rows
     #: numbered ``rows`` of a CSR matrix in place of ``x``, with ``indices`` int32.
@@ -301,7 +304,9 @@ class FeatureMap(Plugin):
         Returns
         -------
         list of tuple of int
-            (offset, rows, columns, offset of the bias or -1), offsets from the first parameter.
+            (offset, rows, columns, offset of the bias or -1), offsets from the first parameter;
+            and, if the matrix is zero where the map is the identity, or has no identity to be
+            near, a fifth number, the role ``MAP_RESIDUAL``.
         """
 
     def n_work(self, n_rows, n_in, n_out):
@@ -387,8 +392,8 @@ class Alignment(Plugin):
             Coefficient of the term in the objective.
         hp : ndarray
             The plugin's numbers.
-        work : ndarray of shape (n_work,), float64
-            Scratch.
+        work : ndarray, float64
+            Scratch, of ``n_work`` numbers at least.
         rng : numpy.random.Generator
             ``rng.random()`` and ``rng.standard_normal()`` compile.
         dhs, dht : ndarray, shapes of hs and ht
