@@ -118,7 +118,7 @@ def test_without_a_writable_folder_it_warns_once_and_works(tmp_path):
             compiler.compiled(L1.value_grad, "penalty", "float64")
             compiler.compiled(L2.value_grad, "penalty", "float32")
         grad = np.empty((1, 1))
-        value = loss(np.zeros((1, 1)), np.ones((1, 1)), np.ones(1), np.empty(0), grad)
+        value = loss(np.zeros((1, 1)), np.ones((1, 1)), np.ones(1), np.zeros(1), grad)
         print(json.dumps([value, [str(w.message) for w in caught]]))
     """
     (tmp_path / "file").touch()

@@ -79,3 +79,13 @@ def test_the_page_on_plugins_is_complete(site):
     assert len(cases) == 2 * len(list(plugin_checks(cases[0][0])))
     for plugin, check in cases:
         check(plugin)
+
+
+def test_the_catalogue_is_complete():
+    """Every plugin that comes with skmtl has its line, and no other name has one."""
+    text = next(page for page in PAGES if page.name == "catalogue.md").read_text()
+    lines = re.findall(r"^\| `(\w+)` \| (.*?) \|", text, flags=re.MULTILINE)
+    assert all(when for _, when in lines)
+    assert sorted(name for name, _ in lines) == sorted(
+        name for names in registry.available().values() for name in names
+    )

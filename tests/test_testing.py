@@ -224,6 +224,46 @@ MISTAKES = {
         TypeError,
         "value_grad must be a plain function without closure",
     ),
+    "renamed": (
+        lambda: _fit(penalty=_broken("Renamed")),
+        TypeError,
+        r"Renamed.value_grad takes \(theta, blocks, .* its kind takes \(theta, layout, strength",
+    ),
+    "argument missing": (
+        lambda: _fit(solver=_broken("ArgumentMissing")),
+        TypeError,
+        r"ArgumentMissing.step takes \(theta, grad, state, lr, hp\), but .* state, lr, step, hp\)",
+    ),
+    "self": (
+        lambda: _fit(penalty=_broken("WithSelf")),
+        TypeError,
+        "WithSelf.value_grad takes .*@staticmethod in place of self",
+    ),
+    "objects": (
+        lambda: _fit(penalty=_broken("NeedsObjects")),
+        TypeError,
+        "NeedsObjects.value_grad cannot be compiled for float64: .*'object'",
+    ),
+    "string in hyper": (
+        lambda: _fit(penalty=_broken("StringInHyper")),
+        ValueError,
+        r"StringInHyper.hyper\(\) must give a flat list of finite floats.* Got \['squared'\]",
+    ),
+    "None in hyper": (
+        lambda: _fit(penalty=_broken("NoneInHyper")),
+        ValueError,
+        r"NoneInHyper.hyper\(\) must give",
+    ),
+    "NaN in hyper": (
+        lambda: _fit(penalty=_broken("NanInHyper")),
+        ValueError,
+        r"NanInHyper.hyper\(\) must give",
+    ),
+    "NaN gradient is somebody's": (
+        lambda: _fit(loss=_broken("NanGradient")),
+        ValueError,
+        "look at NanGradient with skmtl.testing.check_plugin",
+    ),
     "class as map": (
         lambda: _transfer(feature_map=L2()),
         ValueError,

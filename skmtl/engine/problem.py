@@ -382,6 +382,7 @@ class Problem:
             n_frozen=self.n_frozen,
             maps_train=int(any(a.map_sizes)),
             dropout=training.dropout,
+            step_length=training.optimizer.step_length(),
             clip_norm=training.clip_norm,
             by_task=int(by_task),
             n_common=self._n_common() if by_task else 0,

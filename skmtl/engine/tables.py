@@ -114,6 +114,7 @@ NET = _record("""
     n_frozen         # theta[:n_frozen] is frozen
     maps_train
     dropout:f8
+    step_length:f8   # of the optimizer, see its contract
     clip_norm:f8     # longest gradient that a step may have, or infinity
     by_task          # 1: each task's gradient at theta[:n_common] is taken by itself
     n_common

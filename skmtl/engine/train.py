@@ -147,7 +147,7 @@ def epoch(gradient_at, net, data, work, theta, grad, state, lr, step, means, rng
         if np.isfinite(net.clip_norm):
             clip(dtrained, net.clip_norm)
         call_optimizer(net.optimizer, (trained, dtrained, state, lr, step + s, hp))
-        proximal_step(net, theta, lr)
+        proximal_step(net, theta, lr * net.step_length)
     return FINISHED
 
 

@@ -192,9 +192,10 @@ class Penalty(Plugin):
 
     A penalty that has no gradient everywhere may also have ``prox``; then stochastic solvers use
     ``value_grad`` for its value alone and take a proximal step after each step of the optimizer,
-    with that step's learning rate. Under plain gradient steps (``solver="sgd"``) this converges to
-    the minimum of the objective; under rescaled steps (Adam) it is decoupled from the scaling, as
-    weight decay is in AdamW.
+    with that step's learning rate times ``Optimizer.step_length``. Under gradient steps that are
+    not rescaled (``solver="sgd"``, with momentum or without) this converges to the minimum of the
+    objective; under rescaled steps (Adam) it is decoupled from the scaling, as weight decay is in
+    AdamW.
     """
 
     group = "skmtl.penalties"
@@ -347,13 +348,9 @@ class FeatureMap(Plugin):
 class Alignment(Plugin):
     """A term of R(g) that draws the distributions of source and target together.
 
-    It sees a batch of each, as ``where`` says: "input" after the feature map, "shared" after the
-    trunk. It may have parameters of its own, trained along with the rest.
-
-    Parameters
-    ----------
-    where : {"shared", "input"}, default="shared"
-        Every alignment has this parameter.
+    It sees a batch of each. Every alignment has the constructor parameter ``where``, which says of
+    what: "shared", the default, after the trunk, or "input", after the feature map. It may have
+    parameters of its own, trained along with the rest.
     """
 
     group = "skmtl.alignments"
@@ -459,6 +456,13 @@ class Optimizer(Plugin):
 
     #: Arrays of the size of theta that the rule keeps; they start at zero.
     n_slots = 0
+
+    def step_length(self):
+        """Give the length that steps reach where the gradient stays, relative to a first one.
+
+        1 / (1 - momentum) for a rule with momentum, otherwise 1: proximal steps are as much longer.
+        """
+        return 1.0
 
     @staticmethod
     @abstractmethod

@@ -32,8 +32,8 @@ def available(kind=None):
     Examples
     --------
     >>> import skmtl.plugins
-    >>> skmtl.plugins.available("losses")
-    ['log_loss']
+    >>> skmtl.plugins.available("optimizers")
+    ['adagrad', 'adam', 'adamw', 'lion', 'nadam', 'rmsprop', 'sgd']
     """
     if kind is None:
         return {kind: available(kind) for kind in KINDS}

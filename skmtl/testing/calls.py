@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skmtl.engine.contracts import ARGUMENTS
 from skmtl.plugins import base
 from skmtl.testing.report import Broken, require
 
@@ -15,20 +16,23 @@ FENCE = 77
 
 
 class Contract(NamedTuple):
-    """A function's arguments in order, and what it does to the arrays among them.
+    """What a function does to the arrays among its arguments.
 
-    ``signature`` is its kind in ``engine.compile.signatures``. ``overwrites``, ``adds``,
-    ``updates`` and ``scratch`` are as in ``plugins.base``; ``leftover`` is scratch that another
-    function left.
+    ``signature`` is its kind in ``engine.contracts``. ``overwrites``, ``adds``, ``updates`` and
+    ``scratch`` are as in ``plugins.base``; ``leftover`` is scratch that another function left.
     """
 
     signature: str
-    names: str
     overwrites: tuple = ()
     adds: tuple = ()
     updates: tuple = ()
     scratch: tuple = ()
     leftover: tuple = ()
+
+    @property
+    def names(self):
+        """The arguments in order."""
+        return ARGUMENTS[self.signature]
 
     @property
     def results(self):
@@ -41,54 +45,25 @@ class Contract(NamedTuple):
         return self.results + self.scratch + self.leftover
 
 
-PENALTY = "theta layout strength hp constants work grad"
-CSR = "theta values indices indptr rows hp work"
 CONTRACTS = {
-    base.Loss: {
-        "value_grad": Contract("loss", "out y weight hp grad", overwrites=("grad",)),
-    },
+    base.Loss: {"value_grad": Contract("loss", overwrites=("grad",))},
     base.Penalty: {
-        "value_grad": Contract("penalty", PENALTY, adds=("grad",), scratch=("work",)),
-        "prox": Contract(
-            "prox",
-            "theta layout step hp constants work",
-            updates=("theta",),
-            scratch=("work",),
-        ),
+        "value_grad": Contract("penalty", adds=("grad",), scratch=("work",)),
+        "prox": Contract("prox", updates=("theta",), scratch=("work",)),
     },
     base.FeatureMap: {
-        "forward": Contract(
-            "forward", "theta x hp work out", overwrites=("out",), scratch=("work",)
-        ),
-        "backward": Contract(
-            "backward", "theta x hp work dout grad", adds=("grad",), leftover=("work",)
-        ),
-        "forward_csr": Contract(
-            "forward_csr", f"{CSR} out", overwrites=("out",), scratch=("work",)
-        ),
-        "backward_csr": Contract(
-            "backward_csr", f"{CSR} dout grad", adds=("grad",), leftover=("work",)
-        ),
+        "forward": Contract("forward", overwrites=("out",), scratch=("work",)),
+        "backward": Contract("backward", adds=("grad",), leftover=("work",)),
+        "forward_csr": Contract("forward_csr", overwrites=("out",), scratch=("work",)),
+        "backward_csr": Contract("backward_csr", adds=("grad",), leftover=("work",)),
     },
     base.Alignment: {
-        "value_grad": Contract(
-            "alignment",
-            "theta hs ht ys yt strength hp work rng dhs dht grad",
-            adds=("dhs", "dht", "grad"),
-            scratch=("work",),
-        ),
+        "value_grad": Contract("alignment", adds=("dhs", "dht", "grad"), scratch=("work",)),
     },
     base.Weighting: {
-        "update": Contract(
-            "weighting",
-            "losses n_labels gram step steps_per_epoch hp state rng weights",
-            overwrites=("weights",),
-            updates=("state",),
-        ),
+        "update": Contract("weighting", overwrites=("weights",), updates=("state",)),
     },
-    base.Optimizer: {
-        "step": Contract("optimizer", "theta grad state lr step hp", updates=("theta", "state")),
-    },
+    base.Optimizer: {"step": Contract("optimizer", updates=("theta", "state"))},
 }
 
 

@@ -44,14 +44,14 @@ def check_map_start(feature_map):
 @check
 def check_map_blocks(feature_map):
     """``blocks`` gives matrices within the parameters, that do not overlap."""
-    remedy = "Give tuples (offset, rows, columns, offset of the bias or -1) with offsets from the "
-    remedy += "map's first parameter."
+    remedy = "Give tuples (offset, rows, columns, offset of the bias or -1), and MAP_RESIDUAL as a "
+    remedy += "fifth number where it is so, with offsets from the map's first parameter."
     for sizes in map_sizes(feature_map):
         n_params = feature_map.n_params(*sizes)
         used = np.zeros(n_params, int)
         for block in feature_map.blocks(*sizes):
-            require(len(block) == 4, f"blocks gives {block!r}.", remedy)
-            offset, rows, columns, bias = block
+            require(len(block) in (4, 5), f"blocks gives {block!r}.", remedy)
+            offset, rows, columns, bias, *_ = block
             spans = [(offset, rows * columns)] + ([(bias, columns)] if bias != -1 else [])
             for start, size in spans:
                 require(

@@ -145,7 +145,7 @@ def test_compiled_equals_plain(plugin, n_in, n_out, dtype):
 @pytest.mark.parametrize("plugin, n_in, n_out", CASES)
 def test_blocks_cover_the_parameters_but_not_twice(plugin, n_in, n_out):
     counts = np.zeros(plugin.n_params(n_in, n_out), int)
-    for offset, rows, columns, bias in plugin.blocks(n_in, n_out):
+    for offset, rows, columns, bias, *_ in plugin.blocks(n_in, n_out):
         counts[offset : offset + rows * columns] += 1
         if bias >= 0:
             counts[bias : bias + columns] += 1

@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
+from penalty_cases import Direct, stacked
 
 from skmtl.engine.blocks import map_block_table
 from skmtl.plugins.base import MAP, OUTPUT, TRUNK
 from skmtl.plugins.feature_maps import Affine, Linear
-from skmtl.plugins.penalties import L1, L2, ElasticNet, IdentityAnchor
+from skmtl.plugins.penalties import L1, L2, ElasticNet, IdentityAnchor, Orthogonality
 
 pytestmark = pytest.mark.nojit
 
-PENALTIES = [L2(), L1(), ElasticNet(0.3), IdentityAnchor()]
+PENALTIES = [L2(), L1(), ElasticNet(0.3), IdentityAnchor(), Orthogonality()]
 LAYOUTS = {
     "layers": np.array([[2, 3, 4, 14, TRUNK, 0], [18, 2, 3, 24, TRUNK, 0]]),
     "outputs": np.array([[30, 3, 5, 57, OUTPUT, 1], [45, 2, 5, 55, OUTPUT, 1]]),
@@ -24,12 +25,17 @@ FORMULAS = {
     "L1": lambda a: np.abs(a).sum(),
     "ElasticNet": lambda a: 0.3 * np.abs(a).sum() + 0.7 * (a**2).sum() / 2,
     "IdentityAnchor": lambda a: anchor(a),
+    "Orthogonality": lambda a: isometry(a),
 }
 
 
 def anchor(a):
     if a.shape[0] == a.shape[1]:
         return np.linalg.norm(a - np.eye(len(a))) ** 2
+    return isometry(a)
+
+
+def isometry(a):
     tall = a if a.shape[0] > a.shape[1] else a.T
     return np.linalg.norm(tall.T @ tall - np.eye(tall.shape[1])) ** 2 / 4
 
@@ -88,3 +94,27 @@ def test_anchor_of_a_rectangle_is_the_squared_distance_nearby():
             near.ravel(), np.array([[0, 6, 3, -1, MAP, 0]]), 1.0, *[np.zeros(0)] * 3, np.zeros(18)
         )
         assert value == pytest.approx(distance, rel=10 * size)
+
+
+def test_orthogonality_lets_a_square_map_rotate():
+    q = np.linalg.qr(np.random.default_rng(0).standard_normal((4, 4)))[0]
+    blocks = np.array([[0, 4, 4, -1, MAP, 0]])
+    value, grad = Direct(Orthogonality(), blocks).value_grad(q.ravel())
+    assert value == pytest.approx(0, abs=1e-28)
+    np.testing.assert_allclose(grad, 0, atol=1e-14)
+    assert Direct(IdentityAnchor(), blocks).value(q.ravel()) > 1
+
+
+@pytest.mark.parametrize("plugin", [L1(), ElasticNet(0.3), ElasticNet(0.0)], ids=str)
+@pytest.mark.parametrize("step", [1e-3, 0.5, 10.0])
+def test_prox_has_the_pull_of_a_subgradient(plugin, step):
+    rng = np.random.default_rng(0)
+    theta = rng.standard_normal(12)
+    Direct(plugin, stacked(3, 4)).check_prox(theta, step, rng, 1e-13)
+
+
+def test_prox_keeps_what_is_not_finite():
+    theta = np.array([np.nan, np.inf, -np.inf, 0.1])
+    expected = [np.nan, np.inf, -np.inf, 0]
+    for plugin in (L1(), ElasticNet()):
+        np.testing.assert_array_equal(Direct(plugin, stacked(1, 4)).prox(theta, 0.5), expected)

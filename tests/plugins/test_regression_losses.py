@@ -9,6 +9,7 @@ from sklearn._loss.loss import HalfPoissonLoss, HalfSquaredError, HuberLoss, Pin
 from sklearn.linear_model import LinearRegression, PoissonRegressor, QuantileRegressor, Ridge
 from sklearn.metrics import mean_pinball_loss, mean_poisson_deviance, mean_squared_error
 
+from skmtl.plugins.base import RegressionLoss
 from skmtl.plugins.losses import Huber, Pinball, Poisson, SquaredError
 
 pytestmark = pytest.mark.nojit
@@ -30,7 +31,9 @@ def rows(n=50, seed=0):
     return out, y, rng.uniform(0.1, 3, n)
 
 
-@pytest.mark.parametrize("loss, oracle", ORACLES, ids=lambda x: repr(x))
+@pytest.mark.parametrize(
+    "loss, oracle", ORACLES, ids=lambda x: repr(x) if isinstance(x, RegressionLoss) else ""
+)
 def test_losses_are_those_of_scikit_learn(loss, oracle):
     out, y, weight = rows()
     value, grad = value_and_grad(loss, out, y, weight)

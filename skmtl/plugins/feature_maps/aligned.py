@@ -49,6 +49,8 @@ class Orthogonal(Affine):
     True
     """
 
+    starts_from_rows = True
+
     def init(self, X_source, X_target, rng, y_source=None, y_target=None):
         """Give the solution of Procrustes, completed along principal axes, and the offset."""
         n_in, n_out = X_source.shape[1], X_target.shape[1]
@@ -123,6 +125,8 @@ class SubspaceAlignment(Affine):
            [0., 1., 0.],
            [0., 0., 0.]])
     """
+
+    starts_from_rows = True
 
     def __init__(self, n_components=0.95):
         self.n_components = n_components

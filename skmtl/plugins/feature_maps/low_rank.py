@@ -4,7 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
-from skmtl.plugins.base import FeatureMap
+from skmtl.plugins.base import MAP_RESIDUAL, FeatureMap
 from skmtl.plugins.feature_maps.products import (
     add_gradient,
     add_gradient_csr,
@@ -23,8 +23,7 @@ class LowRank(FeatureMap):
     With far fewer parameters than a matrix it suits wide tables and little data.
 
     ``map_penalty="l2"`` draws g to J: the least :math:`\frac12(\|U\|_F^2 + \|V\|_F^2)` of all
-    factorisations of a matrix is its nuclear norm [2]_. (The penalty "identity" is for maps that
-    are one matrix; V it would draw away from zero.)
+    factorisations of a matrix is its nuclear norm [2]_. "identity" is twice that.
 
     Parameters
     ----------
@@ -71,7 +70,8 @@ class LowRank(FeatureMap):
 
     def blocks(self, n_in, n_out):
         """Give U and V."""
-        return [(0, n_in, self.rank, -1), (n_in * self.rank, self.rank, n_out, -1)]
+        u = 0, n_in, self.rank, -1, MAP_RESIDUAL
+        return [u, (n_in * self.rank, self.rank, n_out, -1, MAP_RESIDUAL)]
 
     def n_work(self, n_rows, n_in, n_out):
         """Room for x U, its gradient, and a product of either shape."""

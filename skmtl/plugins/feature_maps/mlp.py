@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skmtl.plugins.base import FeatureMap
+from skmtl.plugins.base import MAP, MAP_RESIDUAL, FeatureMap
 from skmtl.plugins.feature_maps.hidden import (
     ACTIVATIONS,
     add_second,
@@ -70,7 +70,7 @@ class MLPMap(FeatureMap):
     def blocks(self, n_in, n_out):
         """Give W1 and W2 with their offsets."""
         width, (b1, w2, b2) = one_width(self), self._ends(n_in, n_out)
-        return [(0, n_in, width, b1), (w2, width, n_out, b2)]
+        return [(0, n_in, width, b1, MAP_RESIDUAL), (w2, width, n_out, b2, MAP_RESIDUAL)]
 
     def _ends(self, n_in, n_out):
         """Where b1, W2 and b2 begin, the last parameters."""
@@ -124,8 +124,8 @@ class ResidualMLP(MLPMap):
     A starts as in ``Linear``, the last layer of the network at zero [1]_, [2]_, so that g starts at
     the identity between spaces of one size, and bends from there.
 
-    ``map_penalty="l2"`` draws the network to zero, and A too. (The penalty "identity" is for maps
-    that are one matrix; it draws A to the identity, but :math:`W_2` away from zero.)
+    ``map_penalty="identity"`` draws A to the identity and the network to zero; "l2" draws all to
+    zero.
 
     Parameters
     ----------
@@ -164,7 +164,11 @@ class ResidualMLP(MLPMap):
     def blocks(self, n_in, n_out):
         """Give A with the offset b2, W1 with b1, and W2."""
         width, (b1, w2, b2) = one_width(self), self._ends(n_in, n_out)
-        return [(n_in * width, n_in, n_out, b2), (0, n_in, width, b1), (w2, width, n_out, -1)]
+        return [
+            (n_in * width, n_in, n_out, b2, MAP),
+            (0, n_in, width, b1, MAP_RESIDUAL),
+            (w2, width, n_out, -1, MAP_RESIDUAL),
+        ]
 
     def n_work(self, n_rows, n_in, n_out):
         """Room for the hidden layer, its gradient, and a product of any shape."""

@@ -40,6 +40,10 @@ class SGD(Optimizer):
         self._check_number("momentum", high=1)
         return [float(self.momentum), float(self.nesterov)]
 
+    def step_length(self):
+        """Give 1 / (1 - momentum)."""
+        return 1 / (1 - self.momentum)
+
     @staticmethod
     def step(theta, grad, state, lr, step, hp):
         """One step; state[0] is the velocity."""

@@ -18,15 +18,24 @@ class L2(Penalty):
         """strength / 2 sum theta_j^2; adds strength theta_j."""
         total = 0.0
         for b in range(layout.shape[0]):
-            start = layout[b, OFFSET]
-            for j in range(start, start + layout[b, ROWS] * layout[b, COLUMNS]):
-                total += theta[j] * theta[j]
-                grad[j] += strength * theta[j]
+            w, dw = weights(theta, layout, b), weights(grad, layout, b)
+            for j in range(w.size):
+                total += w[j] * w[j]
+            for j in range(w.size):
+                dw[j] += strength * w[j]
         return 0.5 * strength * total
 
 
 class L1(Penalty):
-    r"""Sum of the absolute weights, :math:`\sum_j |\theta_j|`, by its subgradient (0 at 0).
+    r"""Sum of the absolute weights, :math:`\sum_j |\theta_j|`.
+
+    Its proximal step is the soft threshold, which leaves exact zeros; ``solver="lbfgs"`` has the
+    subgradient (0 at 0), which does not.
+
+    References
+    ----------
+    .. [1] Parikh and Boyd (2014). Proximal algorithms. Foundations and Trends in Optimization
+       1(3), section 6.5.2.
 
     Examples
     --------
@@ -40,14 +49,21 @@ class L1(Penalty):
         """strength sum |theta_j|; adds strength sign(theta_j)."""
         total = 0.0
         for b in range(layout.shape[0]):
-            start = layout[b, OFFSET]
-            for j in range(start, start + layout[b, ROWS] * layout[b, COLUMNS]):
-                total += abs(theta[j])
-                if theta[j] > 0:
-                    grad[j] += strength
-                elif theta[j] < 0:
-                    grad[j] -= strength
+            w, dw = weights(theta, layout, b), weights(grad, layout, b)
+            for j in range(w.size):
+                total += abs(w[j])
+            for j in range(w.size):
+                if w[j] > 0:
+                    dw[j] += strength
+                elif w[j] < 0:
+                    dw[j] -= strength
         return strength * total
+
+    @staticmethod
+    def prox(theta, layout, step, hp, constants, work):
+        """The soft threshold: every weight goes toward zero by step, and ends there."""
+        one = theta.dtype.type(1)
+        shrink(theta, layout, step, one)
 
 
 class ElasticNet(Penalty):
@@ -62,6 +78,8 @@ class ElasticNet(Penalty):
     ----------
     .. [1] Zou and Hastie (2005). Regularization and variable selection via the elastic net.
        JRSS B 67(2), equation 4.
+    .. [2] Parikh and Boyd (2014). Proximal algorithms. Foundations and Trends in Optimization
+       1(3), section 6.5.3: the proximal step.
 
     Examples
     --------
@@ -85,6 +103,36 @@ class ElasticNet(Penalty):
         l2_strength = strength - l1_strength
         l1 = l1_value_grad(theta, layout, l1_strength, hp, constants, work, grad)
         return l1 + l2_value_grad(theta, layout, l2_strength, hp, constants, work, grad)
+
+    @staticmethod
+    def prox(theta, layout, step, hp, constants, work):
+        """The soft threshold of the L1 part, shrunk by the L2 part."""
+        one = theta.dtype.type(1)
+        threshold = step * hp[0]
+        shrink(theta, layout, threshold, one / (one + (step - threshold)))
+
+
+def weights(theta, layout, b):
+    """The weights of block b in a row.
+
+    A loop over this view takes a quarter of the time of one over ``theta[start + j]``, where numba
+    allows for a negative index.
+    """
+    start = layout[b, OFFSET]
+    return theta[start : start + layout[b, ROWS] * layout[b, COLUMNS]]
+
+
+def shrink(theta, layout, threshold, factor):
+    """theta_j = factor sign(theta_j) max(|theta_j| - threshold, 0)."""
+    for b in range(layout.shape[0]):
+        w = weights(theta, layout, b)
+        for j in range(w.size):
+            if abs(w[j]) <= threshold:
+                w[j] = 0
+            elif w[j] > 0:
+                w[j] = factor * (w[j] - threshold)
+            else:  # NaN comes through here and stays
+                w[j] = factor * (w[j] + threshold)
 
 
 l1_value_grad = L1.value_grad
