@@ -49,6 +49,7 @@ lint: .venv-test/.stamp
 bench: .venv-bench/.stamp
 	.venv-bench/bin/python -m benchmarks.sklearn_parity --quick
 	.venv-bench/bin/python -m benchmarks.transfer_ladder --quick
+	.venv-bench/bin/python -m benchmarks.forgetting --quick
 
 clean:
 	rm -rf .venv-* build dist *.egg-info .pytest_cache .ruff_cache .coverage .coverage.* htmlcov demo.png

@@ -285,6 +285,27 @@ def test_a_penalty_that_anchors_at_the_source():
         TransferClassifier(**QUICK, penalty=Anchored()).fit(X, y, **source)
 
 
+@pytest.mark.parametrize("penalty", ["l2_sp", "ewc"])
+def test_anchors_of_the_catalogue(penalty):
+    """Strength 0 is plain fine-tuning; without end it keeps the source's network."""
+    X, y = blobs()
+    X_source, y_source = blobs(80, seed=5, shift=1.5)
+    source = as_source(X_source, y_source)
+    settings = {**QUICK, "strategy": "finetune", "max_iter": 60, "learning_rate_init": 0.01}
+    first = TransferClassifier(**{**settings, "strategy": "source_only"}, alpha=0.0)
+    first.fit(X, y, **source)
+    plain = TransferClassifier(**settings, alpha=0.0).fit(X, y, **source)
+    fits = [
+        TransferClassifier(**settings, penalty=penalty, alpha=alpha).fit(X, y, **source)
+        for alpha in (0.0, 10.0, 1e9)
+    ]
+    np.testing.assert_array_equal(fits[0]._theta, plain._theta)
+    distance = [np.linalg.norm(clf._theta - first._theta) for clf in fits]
+    assert distance[0] > distance[1] > distance[2]
+    kept = np.abs(fits[2].predict_proba(X_source) - first.predict_proba(X_source))
+    assert kept.max() < 1e-2
+
+
 # --- an author's mistakes; more of them in test_testing.py ----------------------------------------
 
 

@@ -17,6 +17,7 @@ from sklearn.linear_model import MultiTaskLasso
 
 from skmtl.engine.layout import Architecture, Layout
 from skmtl.plugins.base import MAP
+from skmtl.plugins.optimizers import SGD
 from skmtl.plugins.penalties import (
     L1,
     L2,
@@ -258,12 +259,17 @@ def test_graphs_may_be_sparse_and_are_cloned():
 # --- optima of linear tasks -----------------------------------------------------------------------
 
 
-def test_group_lasso_is_multi_task_lasso():
+@pytest.mark.parametrize(
+    "solver, lr",
+    [(SGD(0.0), 0.5), (SGD(0.9, nesterov=False), 0.05), (SGD(0.9), 0.05)],
+    ids=["plain", "momentum", "nesterov"],
+)
+def test_group_lasso_is_multi_task_lasso(solver, lr):
     X, Y = linear_tasks()
     expected = MultiTaskLasso(alpha=0.2, tol=1e-12, max_iter=100000).fit(X, Y).coef_
     assert (abs(expected).sum(axis=0) == 0).sum() == 3
-    problem = linear_problem(X, Y, GroupLasso(), 0.2)
-    descend(problem, 0.5)
+    problem = linear_problem(X, Y, GroupLasso(), 0.2, solver=solver)
+    descend(problem, lr)
     np.testing.assert_allclose(weights(problem, 4), expected, atol=1e-6)
     np.testing.assert_array_equal(weights(problem, 4) == 0, expected == 0)
 
