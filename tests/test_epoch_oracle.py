@@ -47,6 +47,7 @@ CASES = {
         kind="many", batch_size=4, gate="linear", gate_mask=MIXED, sparse=True
     ),
     "frozen": Case(kind="transfer", batch_size=4, hidden=(4, 3), n_frozen_layers=1, map=Affine()),
+    "l1": Case(kind="many", batch_size=4, penalty="l1"),
 }
 OPTIMIZERS = {
     "adam": (Adam(), naive.Adam),

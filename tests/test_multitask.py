@@ -344,8 +344,7 @@ def test_plugins_may_be_instances():
         ({"solver": "sgd"}, {"solver": SGD()}),
         ({"penalty": "elastic_net"}, {"penalty": ElasticNet(0.5)}),
         ({"penalty": "l1"}, {"penalty": ElasticNet(1.0)}),
-        # As a proximal step, which Adam does not rescale, l2 would weigh differently.
-        ({"penalty": "l2", "solver": "lbfgs"}, {"penalty": ElasticNet(0.0), "solver": "lbfgs"}),
+        ({"penalty": "l2"}, {"penalty": ElasticNet(0.0)}),
     ]:
         a, b = quick(lam=0.1, **one).fit(X, Y), quick(lam=0.1, **other).fit(X, Y)
         np.testing.assert_allclose(theta_of(a), theta_of(b), rtol=1e-12)

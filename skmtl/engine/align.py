@@ -42,7 +42,7 @@ def align(net, data, work, theta, grad, rng):
         value += call_alignment(
             alignment.function,
             (
-                vector(theta, alignment.start, alignment.size),
+                vector(theta, alignment.theta_start, alignment.theta_size),
                 hs,
                 ht,
                 row_codes(net, work, theta, work.source_code, s, hs.shape[0], alignment),
@@ -53,7 +53,7 @@ def align(net, data, work, theta, grad, rng):
                 rng,
                 dhs,
                 dht,
-                vector(grad, alignment.start, alignment.size),
+                vector(grad, alignment.theta_start, alignment.theta_size),
             ),
         )
     return value

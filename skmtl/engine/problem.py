@@ -295,12 +295,12 @@ class Problem:
         ]
         terms = [(term, blocks) for term, blocks in terms if len(blocks)]
         table = np.zeros(len(terms), tables.PENALTY).view(np.recarray)
-        self._has_prox = any(term.penalty.prox is not None for term, _ in terms)
+        self._has_prox = any(self._takes_prox(term) for term, _ in terms)
         first_block = 0
         for r, (term, blocks) in enumerate(terms):
             row = table[r]
             row.function = self._address(term.penalty, "value_grad", "penalty")
-            if term.penalty.prox is not None:
+            if self._takes_prox(term):
                 row.prox = self._address(term.penalty, "prox")
             row.hp, row.n_hp = self._pack(term.penalty)
             constants = () if term.constants is None else term.constants(blocks)
@@ -310,6 +310,11 @@ class Problem:
             row.strength = term.strength
             first_block += len(blocks)
         return table, np.concatenate([block_table(()), *(blocks for _, blocks in terms)])
+
+    def _takes_prox(self, term):
+        """Whether a penalty is followed by proximal steps: no one length fits a rescaled step."""
+        has_length = self.training.optimizer.step_length() is not None
+        return has_length and term.penalty.prox is not None
 
     def _own(self, array):
         """Keep an array alive; gives its address and size."""
@@ -326,7 +331,7 @@ class Problem:
             row.source, row.target = term.source, term.target
             row.on_shared = int(alignment.where == "shared")
             row.needs_labels = int(alignment.needs_labels)
-            row.start, row.size = offsets[k], offsets[k + 1] - offsets[k]
+            row.theta_start, row.theta_size = offsets[k], offsets[k + 1] - offsets[k]
             row.hp, row.n_hp = self._pack(alignment)
             row.strength = term.strength
         return table
@@ -382,7 +387,7 @@ class Problem:
             n_frozen=self.n_frozen,
             maps_train=int(any(a.map_sizes)),
             dropout=training.dropout,
-            step_length=training.optimizer.step_length(),
+            step_length=training.optimizer.step_length() or 0.0,
             clip_norm=training.clip_norm,
             by_task=int(by_task),
             n_common=self._n_common() if by_task else 0,

@@ -90,8 +90,8 @@ ALIGNMENT = _record("""
     target           # domain
     on_shared        # 1: after the trunk, 0: after the feature map
     needs_labels
-    start            # slice of theta
-    size
+    theta_start      # slice of theta
+    theta_size
     hp               # slice of NET.hp
     n_hp
     strength:f8
@@ -114,7 +114,7 @@ NET = _record("""
     n_frozen         # theta[:n_frozen] is frozen
     maps_train
     dropout:f8
-    step_length:f8   # of the optimizer, see its contract
+    step_length:f8   # of the optimizer, see its contract; 0 for none
     clip_norm:f8     # longest gradient that a step may have, or infinity
     by_task          # 1: each task's gradient at theta[:n_common] is taken by itself
     n_common

@@ -190,12 +190,11 @@ class Penalty(Plugin):
     heads together are one matrix with a row for each output. Column names are in this module:
     ``layout[b, OFFSET]``, ``layout[b, ROLE] == OUTPUT``.
 
-    A penalty that has no gradient everywhere may also have ``prox``; then stochastic solvers use
-    ``value_grad`` for its value alone and take a proximal step after each step of the optimizer,
-    with that step's learning rate times ``Optimizer.step_length``. Under gradient steps that are
-    not rescaled (``solver="sgd"``, with momentum or without) this converges to the minimum of the
-    objective; under rescaled steps (Adam) it is decoupled from the scaling, as weight decay is in
-    AdamW.
+    A penalty may also have ``prox``, where it has no gradient everywhere, or one too steep for a
+    step. Optimizers that go along the gradient (``solver="sgd"``, see ``Optimizer.step_length``)
+    then use ``value_grad`` for its value alone, and are followed by a proximal step. Others, which
+    rescale every parameter (Adam), and lbfgs use the gradient, or subgradient: so all solvers head
+    for the same minimum, and exact zeros come with sgd.
     """
 
     group = "skmtl.penalties"
@@ -458,11 +457,12 @@ class Optimizer(Plugin):
     n_slots = 0
 
     def step_length(self):
-        """Give the length that steps reach where the gradient stays, relative to a first one.
+        """Give the length of a step in learning rates, where the gradient stays as it is.
 
-        1 / (1 - momentum) for a rule with momentum, otherwise 1: proximal steps are as much longer.
+        1 for plain descent, 1 / (1 - momentum) with momentum: proximal steps are as long. None, the
+        default, where every parameter has a scale of its own, so that no one length fits.
         """
-        return 1.0
+        return None
 
     @staticmethod
     @abstractmethod

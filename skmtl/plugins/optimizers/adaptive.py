@@ -94,10 +94,6 @@ class RMSprop(Optimizer):
         self._check_number("epsilon", closed="neither")
         return [float(self.decay), float(self.momentum), float(self.epsilon)]
 
-    def step_length(self):
-        """Give 1 / (1 - momentum)."""
-        return 1 / (1 - self.momentum)
-
     @staticmethod
     def step(theta, grad, state, lr, step, hp):
         """One step; state holds the running mean and the velocity."""

@@ -29,8 +29,8 @@ class L2(Penalty):
 class L1(Penalty):
     r"""Sum of the absolute weights, :math:`\sum_j |\theta_j|`.
 
-    Its proximal step is the soft threshold, which leaves exact zeros; ``solver="lbfgs"`` has the
-    subgradient (0 at 0), which does not.
+    Its proximal step, with ``solver="sgd"``, is the soft threshold, which leaves exact zeros; other
+    solvers have the subgradient (0 at 0), which does not.
 
     References
     ----------
