@@ -247,6 +247,11 @@ class ClusteredTasks(HeadPenalty):
 
 def keep_smallest(values, n_leading):
     """Sum of all but the leading values; overwrites these with 0, the others with 1."""
+    whole = 0.0
+    for k in range(values.size):
+        whole += values[k]
+    if np.isnan(whole):  # no order to speak of
+        return whole
     for _ in range(min(n_leading, values.size)):
         leading = 0
         for k in range(values.size):
