@@ -12,6 +12,7 @@ import pytest
 from broken_plugins import BROKEN, Distance, MeanGap
 from tables import QUICK, blobs, source_of
 
+import skmtl.testing.__main__ as command
 from skmtl import MultiTaskClassifier, TransferClassifier
 from skmtl.plugins import available, base, resolve
 from skmtl.plugins.losses import LogLoss
@@ -179,6 +180,24 @@ def _python(script, *folders):
         text=True,
         check=False,
     )
+
+
+def test_the_table_of_what_is_installed(monkeypatch, capsys):
+    """One plugin that keeps its contract and one that does not."""
+    wrong = next(p for p, check, _ in BROKEN if check == "check_optimizer_descent")
+    plugins = {"good": SGD(), "wrong": wrong}
+    monkeypatch.setattr(command, "available", lambda kind=None: [*plugins] if kind else ["one"])
+    monkeypatch.setattr(command, "resolve", lambda kind, name, parameter: plugins[name])
+    assert command.main(["one"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    marks = {line.split()[0]: line.split()[1:] for line in lines if line.strip()}
+    assert set(marks["good"]) == {"."}
+    assert len(marks["good"]) == len(list(plugin_checks(SGD())))
+    assert "F" in marks["wrong"]
+    assert any(line.startswith(f"{type(wrong).__name__} fails check_opt") for line in lines)
+    plugins.pop("wrong")
+    assert command.main([]) == 0
+    assert capsys.readouterr().out.endswith("All plugins keep their contracts.\n")
 
 
 def test_importing_the_kit_compiles_nothing():
