@@ -1,6 +1,7 @@
 """What both estimators share on the way to a fitted network: check, lay out, train, store."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
@@ -16,7 +17,9 @@ from skmtl._compat import (
     StrOptions,
     callback_state,
 )
+from skmtl.engine.blocks import OWN, ROLE
 from skmtl.engine.layers import ACTIVATIONS
+from skmtl.engine.layout import Layout
 from skmtl.fitting import History, Schedule, divergence_message, run_epochs, run_lbfgs
 from skmtl.metrics import mean_task_accuracy
 from skmtl.plugins.base import ClassificationLoss, Start
@@ -189,10 +192,22 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
         """A penalty on weight matrices; ``pretrained`` and ``fisher`` are those of ``Start``."""
         from skmtl.engine.problem import PenaltyTerm  # imports numba
 
+        n_own = np.count_nonzero(blocks[:, ROLE] == OWN)
+        if len(penalty.own_matrices(blocks)) != n_own:
+            raise ValueError(
+                f"{type(penalty).__name__} learns matrices of its own: use it as penalty=, not as "
+                "map_penalty=."
+            )
+
         def constants(trained_blocks):
             return penalty.constants(Start(theta, pretrained, fisher, trained_blocks))
 
         return PenaltyTerm(penalty, float(strength), blocks, constants)
+
+    def _layout_of(self, architecture):
+        """The layout of a network, with the matrices that its penalty learns."""
+        shapes = self.penalty_.own_matrices(Layout(architecture).blocks)
+        return Layout(replace(architecture, own_shapes=tuple(shapes)))
 
     def _problem(
         self, layout, theta, domains, tasks, penalties, rng, *, n_frozen_layers=0, alignments=()
@@ -329,6 +344,7 @@ def _stored(layout, theta):
     return {
         "_architecture": {name: getattr(architecture, name) for name in architecture.__dict__},
         "_theta": theta,
+        "penalty_coefs_": [layout.matrix(theta, b) for b in layout.blocks if b[ROLE] == OWN],
         "coefs_": [np.stack([w for w, _ in depth]) if several else depth[0][0] for depth in trunk],
         "intercepts_": [
             np.stack([b for _, b in depth]) if several else depth[0][1] for depth in trunk

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skmtl._compat import Interval, StrOptions, begin_fit, fit_context
 from skmtl.base import NetworkClassifier, has_partial_fit, known_classes
 from skmtl.engine.data import Domain, Task
-from skmtl.engine.layout import Architecture, Layout
+from skmtl.engine.layout import Architecture
 from skmtl.tasks import encode_labels, spread_tasks, union_of_labels
 from skmtl.view import TaskView
 from skmtl.weights import check_label_weight, class_weight_by_task, label_weights, row_weights
@@ -107,6 +107,9 @@ class MultiTaskClassifier(NetworkClassifier):
         Each task's loss by epoch.
     task_weights_path_ : ndarray of shape (n_iter_, n_tasks)
         Mean over the steps of each epoch of what ``weighting`` gave.
+    penalty_coefs_ : list of ndarray
+        Matrices that the penalty learned of its own, such as the sparse part of
+        ``SparseLowRank``; empty for most.
     task_affinity_ : ndarray of shape (n_tasks, n_tasks) or None
         Mean cosine between the tasks' gradients at the parameters that they share, with
         ``record_affinity=True`` or a weighting that works on these gradients; above 0 the tasks
@@ -396,7 +399,7 @@ class MultiTaskClassifier(NetworkClassifier):
                 for t in range(n_tasks)
             ),
         )
-        layout = Layout(architecture)
+        layout = self._layout_of(architecture)
         theta = self._first_theta(layout, rng, X.dtype, resume)
         tasks = []
         for t in range(n_tasks):

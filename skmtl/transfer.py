@@ -131,6 +131,9 @@ class TransferClassifier(TransferStages):
         The objective of the first stage of ``strategy="finetune"``.
     task_weights_path_ : ndarray of shape (n_iter_, n_tasks)
         Mean over the steps of each epoch of what ``weighting`` gave.
+    penalty_coefs_ : list of ndarray
+        Matrices that the penalty learned of its own, such as the sparse part of
+        ``SparseLowRank``; empty for most.
     task_affinity_ : ndarray of shape (n_tasks, n_tasks) or None
         Mean cosine between the tasks' gradients at the parameters that they share, with
         ``record_affinity=True`` or a weighting that works on these gradients; above 0 the tasks

@@ -6,7 +6,7 @@ import numpy as np
 
 from skmtl.engine.blocks import map_block_table
 from skmtl.engine.data import Domain, Task
-from skmtl.engine.layout import Architecture, Layout
+from skmtl.engine.layout import Architecture
 from skmtl.source import as_pretrained, read_source_model, take_weights
 from skmtl.transfer_data import TransferData
 from skmtl.transfer_plan import Part, assign_heads, coefficients, source_shares
@@ -110,7 +110,7 @@ class TransferStages(TransferData):
                 target_domain = len(domains)
                 domains.append(all_target_rows)
                 map_starts.append(np.zeros(0))
-        layout = Layout(
+        layout = self._layout_of(
             Architecture(
                 n_inputs=n_inputs,
                 hidden=hidden,
@@ -125,7 +125,8 @@ class TransferStages(TransferData):
         )
         theta = self._first_theta(layout, rng, dtype, resume)
         if not resume:
-            theta[layout.map_offsets[0] :] = np.concatenate([*map_starts, *alignment_starts])
+            ours = slice(layout.map_offsets[0], layout.alignment_offsets[-1])
+            theta[ours] = np.concatenate([*map_starts, *alignment_starts])
         penalties = self._penalties(layout, theta, parts, map_starts, pretrained, resume)
         return self._problem(
             layout,

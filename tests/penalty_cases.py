@@ -1,12 +1,14 @@
 """Penalties called directly, and on linear tasks whose optimum somebody else can find."""
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.optimize import minimize
 
 from skmtl.engine.data import Domain, Task
 from skmtl.engine.layout import Architecture, Layout
 from skmtl.engine.problem import PenaltyTerm, Problem, Training
-from skmtl.plugins.base import OUTPUT, Start
+from skmtl.plugins.base import OUTPUT, OWN, Start
 from skmtl.plugins.losses import SquaredError
 from skmtl.plugins.optimizers import SGD
 from skmtl.plugins.weightings import Uniform
@@ -16,6 +18,12 @@ def stacked(n_tasks, n_columns, n_outputs=1):
     """A table of output layers alone, without biases; theta is the task matrix, row by row."""
     size = n_outputs * n_columns
     return np.array([[t * size, n_outputs, n_columns, -1, OUTPUT, 0] for t in range(n_tasks)])
+
+
+def with_own(blocks, n_rows, n_columns):
+    """The same with a matrix of the penalty's own, after all parameters of the outputs."""
+    end = blocks[-1, 0] + blocks[-1, 1] * blocks[-1, 2]
+    return np.vstack([blocks, [end, n_rows, n_columns, -1, OWN, 0]])
 
 
 class Direct:
@@ -91,17 +99,17 @@ def linear_problem(X, Y, penalty, strength, solver=None, start=None):
     NaN in Y is a missing label.
     """
     n_tasks = Y.shape[1]
-    layout = Layout(
-        Architecture(
-            n_inputs=X.shape[1],
-            hidden=(),
-            activation="identity",
-            head_hidden=(),
-            n_outputs=(1,) * n_tasks,
-            task_heads=tuple(range(n_tasks)),
-            gate_mask=((True,),) * n_tasks,
-        )
+    architecture = Architecture(
+        n_inputs=X.shape[1],
+        hidden=(),
+        activation="identity",
+        head_hidden=(),
+        n_outputs=(1,) * n_tasks,
+        task_heads=tuple(range(n_tasks)),
+        gate_mask=((True,),) * n_tasks,
     )
+    own = penalty.own_matrices(Layout(architecture).blocks)
+    layout = Layout(replace(architecture, own_shapes=tuple(own)))
     theta = np.zeros(layout.size) if start is None else start.copy()
     tasks = []
     for t in range(n_tasks):
@@ -123,7 +131,8 @@ def linear_problem(X, Y, penalty, strength, solver=None, start=None):
 
 def weights(problem, n_tasks):
     """The task matrix, a row for each task."""
-    return problem.theta[: problem.layout.size - n_tasks].reshape(n_tasks, -1)
+    size = n_tasks * problem.layout.architecture.n_inputs
+    return problem.theta[:size].reshape(n_tasks, -1)
 
 
 def descend(problem, lr, tol=1e-10, most=20000):

@@ -6,8 +6,10 @@ from tables import blobs, source_of, wide
 from test_balance import FromGram, FromLosses
 
 from skmtl import MultiTaskClassifier, TransferClassifier, as_source
+from skmtl.plugins.alignments import DANN
 from skmtl.plugins.base import Alignment, Penalty, RegressionLoss
 from skmtl.plugins.feature_maps import Affine
+from skmtl.plugins.penalties import L2
 
 QUICK = {"hidden_layer_sizes": (8,), "max_iter": 12, "n_iter_no_change": 12, "random_state": 0}
 
@@ -145,6 +147,29 @@ def test_an_alignment_sees_unlabelled_rows():
     assert not np.allclose(plain, fewer_labels)
 
 
+@pytest.mark.parametrize("strategy", ["joint", "finetune"])
+def test_parameters_of_map_alignment_and_penalty_lie_side_by_side(strategy):
+    """Each is trained, and a warm start goes on with all of them."""
+    X, y = blobs()
+    clf = TransferClassifier(
+        **{**QUICK, "strategy": strategy},
+        feature_map="affine",
+        map_penalty=DANN(),
+        mu=0.1,
+        penalty="sparse_low_rank",
+        alpha=0.01,
+        warm_start=True,
+    ).fit(X, y, **source_of())
+    before = clf._theta
+    assert len(clf.penalty_coefs_) == 1
+    assert clf.penalty_coefs_[0].any()
+    assert clf.penalty_coefs_[0].shape == clf.head_coefs_[0][-1].T.shape
+    after = clf.fit(X, y, **source_of())._theta
+    assert before.size == after.size
+    assert not np.array_equal(before, after)
+    np.testing.assert_allclose(before, after, atol=0.5)
+
+
 def test_lam_zero_is_source_only_with_an_alignment_too():
     X, y = blobs()
     parameters = {**QUICK, "map_penalty": Gap(), "mu": 2.0}
@@ -153,6 +178,11 @@ def test_lam_zero_is_source_only_with_an_alignment_too():
     assert np.array_equal(joint._theta, alone._theta)
     without = TransferClassifier(**{**parameters, "mu": 0.0}, lam=0.0).fit(X, y, **source_of())
     assert not np.allclose(joint._theta, without._theta)
+
+
+class WithMatrix(L2):
+    def own_matrices(self, layout):
+        return [(1, 2)]
 
 
 class Saddle(Gap):
@@ -177,6 +207,10 @@ class ReadsLabels(Gap):
         (
             {"map_penalty": ReadsLabels(), "share_head": False},
             "compares classes: .*share_head=True",
+        ),
+        (
+            {"map_penalty": WithMatrix(), "feature_map": "affine"},
+            "WithMatrix learns matrices of its own: use it as penalty=",
         ),
         ({"map_penalty": Saddle(), "solver": "lbfgs"}, "Saddle.* needs minibatches"),
         ({"map_penalty": "hubr"}, "'map_penalty' parameter: unknown name 'hubr'; installed: .*l2"),

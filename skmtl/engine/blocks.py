@@ -6,8 +6,8 @@ import numpy as np
 OFFSET, ROWS, COLUMNS, BIAS, ROLE, DEPTH = range(6)
 N_COLUMNS = 6
 # Values in the column ROLE: a layer of the trunk, a hidden layer or the output layer of a head, a
-# feature map, a part of a feature map that is best near zero.
-TRUNK, HEAD, OUTPUT, MAP, MAP_RESIDUAL = range(5)
+# feature map, a part of a feature map that is best near zero, a matrix of the penalty's own.
+TRUNK, HEAD, OUTPUT, MAP, MAP_RESIDUAL, OWN = range(6)
 
 
 def block_table(rows):

@@ -2,14 +2,14 @@
 
 Order of ``theta``: trunk layers by depth (so that frozen layers are a prefix), gates, hidden
 layers of the heads, the output weights of all heads as one matrix, their biases, feature maps,
-parameters of alignments.
+parameters of alignments, matrices of the penalty's own.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from skmtl.engine.blocks import HEAD, OUTPUT, TRUNK, block_table
+from skmtl.engine.blocks import HEAD, OUTPUT, OWN, TRUNK, block_table
 from skmtl.engine.layers import ACTIVATIONS, IDENTITY
 
 # Kinds of gate: a fixed one reads its mask, the others have parameters.
@@ -42,6 +42,8 @@ class Architecture:
         Parameters of each domain's feature map, 0 for none.
     alignment_sizes : tuple of int
         Parameters of each alignment.
+    own_shapes : tuple of (int, int)
+        Rows and columns of the matrices that the penalty learns of its own.
     """
 
     n_inputs: int
@@ -54,6 +56,7 @@ class Architecture:
     gate: str = "fixed"
     map_sizes: tuple = (0,)
     alignment_sizes: tuple = ()
+    own_shapes: tuple = ()
 
     @property
     def n_experts(self):
@@ -77,7 +80,7 @@ class Layout:
     gates : ndarray of shape (n_tasks, 2), int64
         Kind, and offset or -1.
     blocks : ndarray of shape (n_blocks, 6), int64
-        The weight matrices of trunk and heads, see ``engine.blocks``.
+        The weight matrices of trunk and heads, and the penalty's own, see ``engine.blocks``.
     map_offsets : ndarray of shape (n_domains + 1,), int64
     alignment_offsets : ndarray of shape (n_alignments + 1,), int64
     depth_offsets : ndarray of shape (n_trunk + 1,), int64
@@ -123,6 +126,7 @@ class Layout:
 
         self.map_offsets = self._allocate_each(a.map_sizes)
         self.alignment_offsets = self._allocate_each(a.alignment_sizes)
+        own_offsets = self._allocate_each([rows * columns for rows, columns in a.own_shapes])
         self.size = self._n_allocated
 
         self.trunk, self.heads = trunk, heads
@@ -138,6 +142,7 @@ class Layout:
                 for k, (w, b, i, o, _) in enumerate(chain)
             ]
             + [(w, o, i, b, OUTPUT, n_trunk + n_head) for w, b, i, o, _ in self.outputs]
+            + [(at, *shape, -1, OWN, 0) for at, shape in zip(own_offsets[:-1], a.own_shapes)]
         )
 
     def _allocate(self, n):
@@ -165,6 +170,11 @@ class Layout:
         """Views (weight of shape (n_in, n_out), bias) of a trunk or hidden head layer."""
         w, b, n_in, n_out, _ = layer
         return theta[w : w + n_in * n_out].reshape(n_in, n_out), theta[b : b + n_out]
+
+    def matrix(self, theta, block):
+        """View of a row of ``blocks``."""
+        start, n_rows, n_columns = block[:3]
+        return theta[start : start + n_rows * n_columns].reshape(n_rows, n_columns)
 
     def output_weight_bias(self, theta, head):
         """Views (weight of shape (n_in, n_out), bias) of a head's output layer."""

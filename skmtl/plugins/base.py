@@ -27,6 +27,7 @@ from skmtl.engine.blocks import (  # noqa: F401
     MAP_RESIDUAL,
     OFFSET,
     OUTPUT,
+    OWN,
     ROLE,
     ROWS,
     TRUNK,
@@ -181,7 +182,8 @@ class Penalty(Plugin):
     2      columns
     3      offset of its bias in ``theta``, or -1
     4      role: 0 a layer of the trunk, 1 a hidden layer of a head, 2 the output layer of a
-           head, 3 a feature map, 4 a part of a feature map that is best near zero
+           head, 3 a feature map, 4 a part of a feature map that is best near zero, 5 a matrix
+           of the penalty's own
     5      depth: 0 if the matrix reads the network's inputs, otherwise the layers before it
     ====== =================================================================================
 
@@ -206,6 +208,24 @@ class Penalty(Plugin):
     #: the arguments. theta is updated to argmin_z ||z - theta||^2 / 2 + step * R(z), where step is
     #: a float >= 0: learning rate times strength.
     prox = None
+
+    def own_matrices(self, layout):
+        """Give the shapes of matrices that the penalty learns along with the network.
+
+        For a penalty that is itself a minimum, ``R(W) = min_Q r(W, Q)``: its functions then are
+        those of r, and find Q in the last rows of ``layout``, of role 5. Q starts at zero. Only as
+        ``penalty=``, not as ``map_penalty=``.
+
+        Parameters
+        ----------
+        layout : ndarray of shape (n_blocks, 6), int64
+            The weight matrices of the network.
+
+        Returns
+        -------
+        list of (n_rows, n_columns), default empty
+        """
+        return []
 
     def n_work(self, layout):
         """Give the length of the scratch array that the functions get."""

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.sparse import csr_array
 
-from skmtl.engine.blocks import BIAS, COLUMNS, MAP, OFFSET, OUTPUT, ROLE, ROWS, TRUNK
+from skmtl.engine.blocks import BIAS, COLUMNS, MAP, OFFSET, OUTPUT, OWN, ROLE, ROWS, TRUNK
 from skmtl.plugins import base
 from skmtl.testing.calls import call, hp_of, kind_of, plain
 from skmtl.testing.report import Broken, require
@@ -70,7 +70,7 @@ def _loss_calls(loss, dtype):
 
 # --- penalties -----------------------------------------------------------------------------------
 
-N_PARAMETERS = 90
+N_PARAMETERS = 90  # of the network
 LAYOUTS = {
     "layers": [[2, 3, 4, 14, TRUNK, 0], [18, 4, 2, 26, TRUNK, 1]],
     "experts": [[0, 3, 4, 40, TRUNK, 0], [12, 3, 4, 44, TRUNK, 0]],
@@ -93,11 +93,15 @@ def penalty_calls(penalty, function="value_grad", dtype="float64", strength=0.7,
     found, refusals = {}, []
     for name, rows in LAYOUTS.items():
         layout = np.array(rows, np.int64)
+        size = N_PARAMETERS
+        for shape in penalty.own_matrices(layout.copy()):
+            layout = np.vstack([layout, [size, *shape, -1, OWN, 0]])
+            size += int(np.prod(shape))
         rng = np.random.default_rng(seed)
-        theta = rng.standard_normal(N_PARAMETERS).astype(dtype)
-        start = rng.standard_normal(N_PARAMETERS)
-        fisher = rng.uniform(0.1, 1, N_PARAMETERS)
-        learned = np.ones(N_PARAMETERS, bool)
+        theta = rng.standard_normal(size).astype(dtype)
+        start = rng.standard_normal(size)
+        fisher = rng.uniform(0.1, 1, size)
+        learned = np.ones(size, bool)
         try:
             constants = penalty.constants(
                 base.Start(start.astype(dtype), learned, lambda f=fisher: f.copy(), layout.copy())
@@ -115,7 +119,7 @@ def penalty_calls(penalty, function="value_grad", dtype="float64", strength=0.7,
             hp=hp_of(penalty, dtype),
             constants=np.array(constants, dtype).ravel(),
             work=np.zeros(penalty.n_work(layout)),
-            grad=np.zeros(N_PARAMETERS, dtype),
+            grad=np.zeros(size, dtype),
         )
     require(
         found,
@@ -126,9 +130,9 @@ def penalty_calls(penalty, function="value_grad", dtype="float64", strength=0.7,
     return found
 
 
-def within(layout):
-    """Which parameters belong to the blocks of a layout, biases included."""
-    inside = np.zeros(N_PARAMETERS, bool)
+def within(layout, size):
+    """Which of ``size`` parameters belong to the blocks of a layout, biases included."""
+    inside = np.zeros(size, bool)
     for block in layout:
         inside[block[OFFSET] : block[OFFSET] + block[ROWS] * block[COLUMNS]] = True
         if block[BIAS] >= 0:

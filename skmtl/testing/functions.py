@@ -176,14 +176,15 @@ def check_repeatable(plugin):
         )
 
 
-# What the second process runs: it compiles the pickled plugin and prints what numba compiled.
+# What the second process runs: it compiles pickled plugins and prints what numba compiled.
 CHILD = """
 import json, pickle, sys
 from numba.core.event import install_recorder
-plugin = pickle.load(sys.stdin.buffer)
+plugins = pickle.load(sys.stdin.buffer)
 from skmtl.testing.calls import compile_all
 with install_recorder("numba:compile") as recorder:
-    compile_all(plugin)
+    for plugin in plugins:
+        compile_all(plugin)
 names = {event.data["dispatcher"].py_func.__qualname__ for _, event in recorder.buffer}
 print(json.dumps(sorted(names)))
 """
@@ -200,9 +201,7 @@ def check_cached(plugin):
         "it, so nothing of it can be cached.",
         IMPORTABLE,
     )
-    compile_all(plugin)
-    # Processes that compile at the same time may lose each other's entries, but not twice.
-    again = _compiled_by_another(plugin) and _compiled_by_another(plugin)
+    again = compiled_by_another([plugin])
     require(
         not again,
         f"A second process compiles anew: {', '.join(again)}.",
@@ -211,20 +210,27 @@ def check_cached(plugin):
     )
 
 
-def _compiled_by_another(plugin):
-    """Names of the functions that another process has to compile for a plugin."""
+def compiled_by_another(plugins):
+    """Names of the functions that another process has to compile for plugins, compiled here."""
+    for plugin in plugins:
+        compile_all(plugin)
+    # Processes that compile at the same time may lose each other's entries, but not twice.
+    return _compiled_by_child(plugins) and _compiled_by_child(plugins)
+
+
+def _compiled_by_child(plugins):
     path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
     child = subprocess.run(
         [sys.executable, "-c", CHILD],
-        input=pickle.dumps(plugin),
+        input=pickle.dumps(plugins),
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         check=False,
     )
-    error = child.stderr.decode().strip().splitlines()
+    error = child.stderr.decode().strip().splitlines() or [child.returncode]
     require(
         child.returncode == 0,
-        f"A second process cannot use it: {error[-1] if error else child.returncode}.",
+        f"A second process cannot use {', '.join(map(str, plugins))}: {error[-1]}.",
         IMPORTABLE,
     )
     return json.loads(child.stdout.decode().splitlines()[-1])

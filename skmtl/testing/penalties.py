@@ -3,7 +3,7 @@
 import numpy as np
 
 from skmtl.testing.calls import DTYPES, compiled, run
-from skmtl.testing.cases import N_PARAMETERS, penalty_calls, within
+from skmtl.testing.cases import penalty_calls, within
 from skmtl.testing.derivatives import require_gradient
 from skmtl.testing.fits import fit_tasks, fit_transfer, require_falling
 from skmtl.testing.report import Broken, check, in_short, require
@@ -57,7 +57,7 @@ def check_penalty_place(penalty):
     remedy += "layout[b, BIAS] unless that is -1."
     for function in ("value_grad", "prox") if type(penalty).prox is not None else ("value_grad",):
         for name, case in penalty_calls(penalty, function).items():
-            inside = within(case.arguments["layout"])
+            inside = within(case.arguments["layout"], case.arguments["theta"].size)
             value, results = run(compiled(penalty, function), case)
             change = results.get("grad", results.get("theta"))
             if function == "prox":
@@ -92,7 +92,7 @@ def check_penalty_prox(penalty):
             f"For {name}, a step of 0 changes theta by up to {np.abs(still - theta).max():.3g}.",
             "A step of 0 has the argmin theta itself.",
         )
-        inside = within(case.arguments["layout"])
+        inside = within(case.arguments["layout"], theta.size)
         for step in (0.05, 0.7, 5.0):
             z = run(prox, case.but(step=step))[1]["theta"]
 
@@ -105,7 +105,7 @@ def check_penalty_prox(penalty):
             others = [z + t * (theta - z) for t in (-0.1, 1e-3, 0.1, 0.5, 1.0)]
             others += [z * (1 + t * inside) for t in (-1.0, -0.1, -1e-3, 1e-3, 0.1)]
             for size in (1e-4, 1e-2, 1.0):
-                others += [z + size * inside * rng.standard_normal(N_PARAMETERS) for _ in range(20)]
+                others += [z + size * inside * rng.standard_normal(theta.size) for _ in range(20)]
             lowest = min(map(objective, others))
             require(
                 best <= lowest + 1e-10 * (1 + abs(lowest)),

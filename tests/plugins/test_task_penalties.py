@@ -1,5 +1,8 @@
 """Penalties that tie tasks together, against their formulas and other people's optima."""
 
+import pickle
+import warnings
+
 import numpy as np
 import pytest
 from penalty_cases import (
@@ -10,11 +13,14 @@ from penalty_cases import (
     minimise,
     stacked,
     weights,
+    with_own,
 )
 from scipy.sparse import csr_array
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import MultiTaskLasso
 
+from skmtl import MultiTaskClassifier
 from skmtl.engine.layout import Architecture, Layout
 from skmtl.plugins.base import MAP
 from skmtl.plugins.optimizers import SGD
@@ -24,6 +30,7 @@ from skmtl.plugins.penalties import (
     ClusteredTasks,
     GroupLasso,
     MeanAnchored,
+    SparseLowRank,
     TaskGraph,
     TraceNorm,
 )
@@ -107,6 +114,23 @@ def test_trace_norm_of_low_rank_is_good_to_1e_8(n_columns):
     assert direct.value(zero) == 0
     assert not direct.value_grad(zero)[1].any()
     assert not direct.prox(zero, 0.1).any()
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("weight", [0.3, None])
+@pytest.mark.parametrize("shape", [(T, P), (T, 8)], ids=str)
+def test_sparse_low_rank_on_both_of_its_matrices(weight, shape):
+    rng = np.random.default_rng(0)
+    W, Q = rng.standard_normal((2, *shape))
+    direct = Direct(SparseLowRank(weight), with_own(stacked(*shape), *shape))
+    theta = np.concatenate([W.ravel(), Q.ravel()])
+    rho = weight or 1 / np.sqrt(max(shape))
+    expected = np.linalg.norm(W - Q, "nuc") + rho * np.abs(Q).sum()
+    assert direct.value(theta, 1.7) == pytest.approx(1.7 * expected, rel=1e-12)
+    direct.check_gradient(theta)
+    for step in (1e-3, 0.5, 2.0, 100.0):
+        direct.check_prox(theta, step, rng, 5e-8)
+    assert (direct.prox(theta, 0.5)[W.size :] == 0).any()
 
 
 def layout_of(hidden=(), head_hidden=(), n_outputs=(2, 2, 2), n_experts=1):
@@ -230,6 +254,10 @@ def test_what_the_parameters_may_be():
     blocks = stacked(3, P)
     with pytest.raises(ValueError, match="TraceNorm acts on the output layers"):
         Direct(TraceNorm(), np.array([[0, 3, 3, 9, MAP, 0]]))
+    with pytest.raises(ValueError, match="SparseLowRank acts on the output layers"):
+        Direct(SparseLowRank(), np.array([[0, 3, 3, 9, MAP, 0]]))
+    with pytest.raises(ValueError, match=r"'sparsity_weight' .* in \(0, inf\)"):
+        SparseLowRank(0.0).hyper()
     with pytest.raises(ValueError, match="GroupLasso has a group .* 3 and 4 of them"):
         Direct(GroupLasso(), np.array([[0, 3, 4, -1, MAP, 0], [12, 4, 3, -1, MAP, 0]]))
     with pytest.raises(ValueError, match=r"'graph' .* shape \(3, 3\).* Got shape \(5, 5\)"):
@@ -297,6 +325,79 @@ def test_trace_norm_reaches_the_optimum_of_fista(n_tasks):
     np.testing.assert_allclose(weights(problem, n_tasks), expected, atol=1e-6)
     rank = np.linalg.matrix_rank(expected, tol=1e-6)
     assert np.linalg.matrix_rank(weights(problem, n_tasks), tol=1e-6) == rank < 4
+
+
+def split_fista(X, Y, alpha, rho, n_steps=20000):
+    """The same for W = P + Q, ||P||_* + rho ||Q||_1: both parts, as two unknowns."""
+    n, L = len(X), 2 * np.linalg.norm(X, 2) ** 2 / len(X)
+    now = at = np.zeros((2, Y.shape[1], X.shape[1]))
+    k = 1.0
+    for _ in range(n_steps):
+        P, Q = at - (at.sum(axis=0) @ X.T - Y.T) @ X / (n * L)
+        u, s, vt = np.linalg.svd(P, full_matrices=False)
+        P = (u * np.maximum(s - alpha / L, 0)) @ vt
+        Q = np.sign(Q) * np.maximum(np.abs(Q) - alpha * rho / L, 0)
+        k_new = (1 + np.sqrt(1 + 4 * k * k)) / 2
+        at, now, k = np.array([P, Q]) + (k - 1) / k_new * ([P, Q] - now), np.array([P, Q]), k_new
+    return now
+
+
+def odd_task(n_tasks=5):
+    """Linear tasks of rank 2, but for one weight of one task."""
+    X, Y = linear_tasks(n_tasks=n_tasks)
+    Y[:, 1] += 3 * X[:, 4]
+    return X, Y
+
+
+def test_sparse_low_rank_reaches_the_optimum_of_two_unknowns():
+    X, Y = odd_task()
+    P, Q = split_fista(X, Y, 0.3, 0.6)
+    problem = linear_problem(X, Y, SparseLowRank(0.6), 0.3)
+    descend(problem, 0.2)
+    np.testing.assert_allclose(weights(problem, 5), P + Q, atol=1e-6)
+    found = problem.layout.matrix(problem.theta, problem.layout.blocks[-1])
+    np.testing.assert_allclose(found, Q, atol=1e-6)
+    np.testing.assert_array_equal(found == 0, Q == 0)
+    assert (found == 0).mean() > 0.8
+    assert np.unravel_index(np.abs(found).argmax(), found.shape) == (1, 4)
+    assert np.linalg.matrix_rank(P, tol=1e-6) == 2
+
+
+@pytest.mark.parametrize("weight, alone", [(1.0, TraceNorm()), (0.1, L1())], ids=str)
+def test_sparse_low_rank_with_a_dear_or_cheap_sparse_part_is_one_norm_alone(weight, alone):
+    """From 1 on the trace norm; 0.1 is so cheap, below 1 / sqrt(30), that Q takes all."""
+    X, Y = odd_task()
+    both, one = (
+        linear_problem(X, Y, plugin, strength)
+        for plugin, strength in ((SparseLowRank(weight), 0.3), (alone, 0.3 * min(weight, 1)))
+    )
+    descend(both, 0.2)
+    descend(one, 0.2)
+    np.testing.assert_allclose(weights(both, 5), weights(one, 5), atol=1e-6)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+def test_estimators_leave_the_sparse_part(solver):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 6))
+    Y = (X @ np.outer([1, -1, 0, 0, 1, 0], np.ones(5)) > 0).astype(int)
+    Y[:, 2] = X[:, 3] > 0
+    clf = MultiTaskClassifier(
+        (),
+        penalty="sparse_low_rank",
+        lam=0.05,
+        solver=solver,
+        learning_rate_init=0.05,
+        max_iter=200,
+        tol=1e-5,
+        random_state=0,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        sparse = clf.fit(X, Y).penalty_coefs_[0]
+    assert sparse.shape == (5, 6)
+    assert np.unravel_index(np.abs(sparse).argmax(), sparse.shape) == (2, 3)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(clf)).predict(X), clf.predict(X))
 
 
 def quadratic_optimum(X, Y, K, strength):

@@ -1,7 +1,7 @@
 """Penalties R(theta) on weights, and R(g) on feature maps."""
 
 from skmtl.plugins.penalties.anchors import EWC, L2SP
-from skmtl.plugins.penalties.low_rank import TraceNorm
+from skmtl.plugins.penalties.low_rank import SparseLowRank, TraceNorm
 from skmtl.plugins.penalties.maps import IdentityAnchor, Orthogonality
 from skmtl.plugins.penalties.norms import L1, L2, ElasticNet
 from skmtl.plugins.penalties.structured import GroupLasso
@@ -18,6 +18,7 @@ __all__ = [
     "L2SP",
     "MeanAnchored",
     "Orthogonality",
+    "SparseLowRank",
     "TaskGraph",
     "TraceNorm",
 ]
