@@ -279,7 +279,7 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
         curves = "loss_curve_", "task_loss_curves_", "task_weights_path_"
         history = History(*(list(getattr(self, name, [])) for name in curves))
         if "state" in resume and resume["state"].shape == problem.state.shape:
-            problem.state[...], problem.n_steps = resume["state"], resume["n_steps"]
+            problem.state, problem.n_steps = resume["state"], resume["n_steps"]
             problem.weighting_state[...] = resume["weighting_state"]
         if any(task.rows.size for task in problem.tasks):
             before = problem.theta.copy()

@@ -16,7 +16,7 @@ from skmtl.testing.calls import DTYPES, compiled, contracts_of
 
 def _engine_functions(dtype):
     """Generate what the engine compiles for a dtype."""
-    from skmtl.engine import align, gates, passes, train
+    from skmtl.engine import align, gates, lazy, passes, train
     from skmtl.engine import compile as compiler  # imports numba
 
     for function in (train.gradient, train.gradient_by_task):
@@ -32,6 +32,7 @@ def _engine_functions(dtype):
         gates.mix_experts,
         gates.backward_mixture,
         align.align,
+        lazy.catch_up_rows,
     ):
         yield compiler.compiled(function, function.__name__, dtype)
 

@@ -39,8 +39,9 @@ class Cut:
         self.trunk = [[] for _ in range(n_experts)]  # trunk[e][l] = (weight, bias)
         self.depth = [0]
         for n_in, n_out in zip(widths[:-1], widths[1:]):
-            for expert in self.trunk:
-                expert.append((self._take(n_in, n_out), self._take(n_out)))
+            weights = [self._take(n_in, n_out) for _ in self.trunk]
+            for expert, weight in zip(self.trunk, weights):
+                expert.append((weight, self._take(n_out)))
             self.depth.append(self._at)
         self.gates = []  # gates[t] = (offset, weight or None)
         for _ in a.task_heads:

@@ -7,8 +7,9 @@ import naive
 import numpy as np
 import pytest
 from engine_cases import MIXED, Case, one_hot
+from scipy.sparse import csr_array
 
-from skmtl.engine import layers, tables
+from skmtl.engine import layers, lazy, tables
 from skmtl.engine.batches import draw_batch, shuffle_rows
 from skmtl.engine.pointers import domain_at, ints
 from skmtl.plugins.base import Optimizer
@@ -84,6 +85,64 @@ def test_every_case_with_adam(case):
 def test_every_optimizer(case, optimizer):
     plugin, step_rule = OPTIMIZERS[optimizer]
     check_epochs(replace(CASES[case], optimizer=plugin), step_rule())
+
+
+LAZY = {
+    "one": Case(batch_size=4, sparse=True),
+    "no penalty": Case(batch_size=4, sparse=True, penalty=None),
+    "two layers": Case(batch_size=4, sparse=True, hidden=(5, 4), n_rows=(40,), widths=(20,) * 3),
+    "no penalty, wide": Case(
+        batch_size=4, sparse=True, penalty=None, n_rows=(40,), widths=(20,) * 3
+    ),
+    "long gaps": Case(
+        batch_size=1,
+        sparse=True,
+        penalty=None,
+        n_rows=(60,),
+        widths=(200,) * 3,
+        optimizer=Adam(0.6),
+    ),
+    "many": Case(kind="many", batch_size=4, sparse=True, n_rows=(29,)),
+    "own experts": Case(kind="many", batch_size=4, sparse=True, gate_mask=one_hot(3)),
+    "transfer": Case(kind="transfer", batch_size=4, sparse=True),
+    "transfer, no penalty": Case(kind="transfer", batch_size=4, sparse=True, penalty=None),
+    "no series": Case(batch_size=4, sparse=True, penalty=None, optimizer=Adam(0.5, 0.9)),
+}
+
+
+@pytest.mark.parametrize("case", LAZY)
+def test_rows_that_take_their_steps_late(case, monkeypatch):
+    case = LAZY[case]
+    monkeypatch.setattr(lazy, "pays_off", lambda *_: True)
+    assert case.build()[0].n_lazy > 0
+    adam = case.optimizer
+    check_epochs(case, naive.Adam(adam.beta_1, adam.beta_2, adam.epsilon))
+
+
+EAGER = {
+    "dense": Case(batch_size=4),
+    "no layers": Case(batch_size=4, sparse=True, hidden=()),
+    "another penalty": Case(batch_size=4, sparse=True, penalty="l1"),
+    "another optimizer": Case(batch_size=4, sparse=True, optimizer=AdamW()),
+    "frozen": Case(batch_size=4, sparse=True, hidden=(4, 3), n_frozen_layers=1),
+    "clipped": Case(batch_size=4, sparse=True, clip_norm=1.0),
+    "by task": Case(kind="many", batch_size=4, sparse=True, record_affinity=True),
+    "map": Case(kind="transfer", batch_size=4, sparse=True, map=Affine()),
+}
+
+
+@pytest.mark.parametrize("case", EAGER)
+def test_rows_that_cannot_take_their_steps_late(case, monkeypatch):
+    monkeypatch.setattr(lazy, "pays_off", lambda *_: True)
+    assert EAGER[case].build()[0].n_lazy == 0
+
+
+def test_steps_are_put_off_where_batches_read_few_columns():
+    X = csr_array(np.eye(100))
+    assert lazy.pays_off([X], 10, 10)
+    assert lazy.pays_off([X, X], 10, 10)
+    assert not lazy.pays_off([X], 70, 100)
+    assert not lazy.pays_off([X], 10, 2)
 
 
 @pytest.mark.parametrize("seed", range(1, 4))
@@ -205,7 +264,7 @@ def test_gradient_with_dropout(case):
 
     def evaluate(theta):
         rng.bit_generator.state = start
-        problem.theta[:], problem.state[:] = theta, 0
+        problem.theta[:], problem.state = theta, np.zeros_like(problem.state)
         return problem.epoch(0.0)[0], problem.state[0].copy()
 
     theta = problem.theta.copy()
@@ -239,10 +298,12 @@ def test_divergence_is_noticed_before_the_step(bad):
 
 
 @pytest.mark.parametrize("full", [False, True])
-@pytest.mark.parametrize("case", CASES)
-def test_kernels_write_within_their_buffers(case, full):
+@pytest.mark.parametrize("case", [*CASES.values(), LAZY["two layers"]], ids=[*CASES, "lazy"])
+def test_kernels_write_within_their_buffers(case, full, monkeypatch):
     """Every buffer gets margins, which an epoch and an objective leave alone."""
-    problem, _ = CASES[case].build()
+    if case is LAZY["two layers"]:
+        monkeypatch.setattr(lazy, "pays_off", lambda *_: True)
+    problem, _ = case.build()
     _, work, _ = problem._batch_buffers(full)
     _, fields = next(kept for kept in problem._keep if kept[0] is work)
     margin, padded = 64, {}
@@ -252,7 +313,7 @@ def test_kernels_write_within_their_buffers(case, full):
         padded[name] = np.full(array.size + 2 * margin, 99, array.dtype)
         padded[name][margin:-margin] = array.ravel()
         setattr(work, name, padded[name].ctypes.data + margin * array.itemsize)
-    assert len(padded) == len(tables.WORK.names) - 3  # all but the sizes
+    assert len(padded) == len(tables.WORK.names) - 4  # all but the sizes
     for _ in range(2):
         assert problem.objective()[0] if full else problem.epoch(0.01)[2]
     for name, array in padded.items():

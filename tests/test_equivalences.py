@@ -404,6 +404,27 @@ def test_sparse_sources_and_targets(solver, which, feature_map):
     )
 
 
+@pytest.mark.parametrize("lam", [0.0, 1e-2])
+@pytest.mark.parametrize("sharing", ["hard", "none"])
+def test_text_in_csr_is_text_in_dense_rows(sharing, lam):
+    """Few of its columns occur in a batch, so their weights take their steps late."""
+    rng = np.random.default_rng(0)
+    X = np.zeros((300, 2000))
+    for row in X:
+        row[rng.choice(2000, 6, replace=False)] = rng.uniform(0.5, 2, 6)
+    Y = np.stack([X @ rng.standard_normal(2000) > 0, X @ rng.standard_normal(2000) > 0], axis=1)
+    clf = MultiTaskClassifier(
+        **QUICK, learning_rate_init=0.01, lam=lam, batch_size=10, sharing=sharing
+    )
+    dense, sparse = clone(clf).fit(X, Y), clone(clf).fit(csr_array(X), Y)
+    np.testing.assert_allclose(sparse.loss_curve_, dense.loss_curve_, rtol=1e-10)
+    np.testing.assert_allclose(theta_of(sparse), theta_of(dense), rtol=1e-8, atol=1e-10)
+    for chunk in np.split(np.arange(300), 3):
+        dense.partial_fit(X[chunk], Y[chunk])
+        sparse.partial_fit(csr_array(X[chunk]), Y[chunk])
+    np.testing.assert_allclose(theta_of(sparse), theta_of(dense), rtol=1e-8, atol=1e-10)
+
+
 def test_duplicate_entries_of_a_sparse_row_add_up():
     X = csr_array(
         (np.array([1.0, 2, 3, 4]), np.array([2, 0, 2, 1]), np.array([0, 3, 4])), shape=(2, 3)

@@ -50,6 +50,7 @@ INTERNAL = (
     "mix_experts",
     "backward_mixture",
     "align",
+    "catch_up_rows",
     "gradient",
 )
 
@@ -72,6 +73,7 @@ def signatures(f):
         "alignment": types.float64(rv, rm, rm, iv, iv, f, rv, d1, rng, m, m, v),
         "weighting": none(rd1, iv, rd2, i, i, rv, d1, rng, d1),
         "optimizer": none(v, rv, m, f, i, rv),
+        "catch_up": types.float64(v, v, m, iv, iv, i, i, i, f, f, rv, d1),
         "forward": none(rv, rm, rv, v, m),
         "backward": none(rv, rm, rv, v, rm, v),
         "forward_csr": none(rv, rv, jv, iv, iv, rv, v, m),
@@ -83,8 +85,9 @@ def signatures(f):
         "mix_experts": none(*records, v, i),
         "backward_mixture": none(*records, v, v, i, m),
         "align": types.float64(*records, v, v, rng),
+        "catch_up_rows": types.float64(*records, v, v, m, f, i, i, i),
         "gradient": types.float64(*records, v, v, i, i, rng),
-        "epoch": i(i, *records, v, v, m, f, i, d1, rng),
+        "epoch": i(i, *records, v, v, m, m, f, i, d1, rng),
         "objective": types.float64(i, *records, v, v, rng),
         "squared_gradients": none(i, *records, v, v, v, rng),
     }

@@ -19,7 +19,7 @@ from skmtl.engine import pointers, tables
 
 I8 = types.int64
 # Calls within which small numbers become zero, see ``_without_denormals``: all that a step does.
-WITHOUT_DENORMALS = ("gradient", "optimizer", "prox")
+WITHOUT_DENORMALS = ("gradient", "optimizer", "prox", "catch_up_rows")
 
 
 def _pointer(context, builder, address, offset, element):

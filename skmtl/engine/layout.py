@@ -1,8 +1,9 @@
 """Where every parameter lives: one flat vector ``theta`` and integer tables that cut it up.
 
-Order of ``theta``: trunk layers by depth (so that frozen layers are a prefix), gates, hidden
-layers of the heads, the output weights of all heads as one matrix, their biases, feature maps,
-parameters of alignments, matrices of the penalty's own.
+Order of ``theta``: trunk layers by depth (so that frozen layers are a prefix), at each depth the
+weights of all experts and then their biases; gates, hidden layers of the heads, the output weights
+of all heads as one matrix, their biases, feature maps, parameters of alignments, matrices of the
+penalty's own.
 """
 
 from dataclasses import dataclass
@@ -98,8 +99,10 @@ class Layout:
         trunk = np.zeros((a.n_experts, len(a.hidden), 5), np.int64)
         depth_offsets = [0]
         for depth, (n_in, n_out) in enumerate(_chain(a.n_inputs, a.hidden)):
-            for expert in range(a.n_experts):
-                trunk[expert, depth] = self._dense(n_in, n_out, code)
+            weights = [self._allocate(n_in * n_out) for _ in range(a.n_experts)]
+            biases = [self._allocate(n_out) for _ in range(a.n_experts)]
+            for expert, (weight, bias) in enumerate(zip(weights, biases)):
+                trunk[expert, depth] = weight, bias, n_in, n_out, code
             depth_offsets.append(self._n_allocated)
         self.depth_offsets = np.array(depth_offsets, np.int64)
 

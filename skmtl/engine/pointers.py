@@ -187,6 +187,16 @@ def call_optimizer(address, arguments):
     return plain_functions[address](*arguments)
 
 
+def call_catch_up(address, arguments):
+    """Call an optimizer's ``catch_up``."""
+    return plain_functions[address](*arguments)
+
+
+def call_catch_up_rows(address, arguments):
+    """Call ``lazy.catch_up_rows``."""
+    return plain_functions[address](*arguments)
+
+
 def call_forward(address, arguments):
     """Call a feature map's ``forward``."""
     return plain_functions[address](*arguments)

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse import issparse
 
-from skmtl.engine import align, gates, passes, tables, train
+from skmtl.engine import align, gates, lazy, passes, tables, train
 from skmtl.engine import compile as compiler
-from skmtl.engine.blocks import block_table
+from skmtl.engine.blocks import OFFSET, block_table
 from skmtl.engine.data import lay_out_rows
 from skmtl.engine.layout import FIXED
 
@@ -69,8 +69,8 @@ class Problem:
     theta : ndarray
     n_frozen : int
         ``theta[:n_frozen]`` is not trained.
-    state : ndarray of shape (n_slots, layout.size - n_frozen)
-        The optimizer's state.
+    n_lazy : int
+        ``theta[:n_lazy]`` takes its steps late, see ``engine.lazy``.
     weighting_state : ndarray
         The weighting's state.
     n_steps : int
@@ -86,8 +86,6 @@ class Problem:
         n_tasks = len(tasks)
         self.n_frozen = int(layout.depth_offsets[training.n_frozen_layers])
         self.n_steps = 0
-        n_trained = layout.size - self.n_frozen
-        self.state = np.zeros((training.optimizer.n_slots, n_trained), theta.dtype)
         self.weighting_state = np.zeros(training.weighting.n_state(n_tasks))
         self.mean_weights = np.ones(n_tasks)
         self._cosine, self._n_cosines = np.zeros((2, n_tasks, n_tasks))
@@ -98,9 +96,23 @@ class Problem:
             domains, tasks, training.batch_size, theta.dtype
         )
         self._keep.append(keep)
+        self.n_lazy = self._count_lazy()
+        n_eager = layout.size - max(self.n_frozen, self.n_lazy)
+        n_slots = training.optimizer.n_slots
+        self._lazy_state = np.zeros((n_slots, self.n_lazy), theta.dtype)
+        self._state = np.zeros((n_slots, n_eager), theta.dtype)
         self._add_maps()
         self._net = self._build_net(penalties, alignments)
         self._buffers = {}
+
+    @property
+    def state(self):
+        """The optimizer's state, ndarray of shape (n_slots, layout.size - n_frozen)."""
+        return np.hstack([self._lazy_state, self._state])
+
+    @state.setter
+    def state(self, state):
+        self._lazy_state[...], self._state[...] = np.split(state, [self.n_lazy], axis=1)
 
     @property
     def n_rows(self):
@@ -134,7 +146,8 @@ class Problem:
             work,
             self.theta,
             self._grad,
-            self.state,
+            self._state,
+            self._lazy_state,
             dtype.type(lr),
             self.n_steps,
             means,
@@ -271,6 +284,29 @@ class Problem:
             row.map_start, row.map_size = offsets[d], offsets[d + 1] - offsets[d]
             row.map_hp, row.map_n_hp = self._pack(domain.map)
 
+    def _count_lazy(self):
+        """How much of theta takes its steps late: the first layer's weights, or nothing."""
+        a, training = self.layout.architecture, self.training
+        by_task = training.weighting.needs_gram or training.record_affinity
+        if (
+            not a.hidden
+            or self.n_frozen
+            or by_task
+            or np.isfinite(training.clip_norm)  # looks at the whole gradient
+            or not training.optimizer.catches_up()
+            or not all(issparse(d.X) and d.map is None for d in self.domains)
+            or not lazy.pays_off(
+                [d.X for d in self.domains], training.batch_size, self.steps_per_epoch
+            )
+        ):
+            return 0
+        n_lazy = a.n_experts * a.n_inputs * a.hidden[0]
+        for term in self._terms:
+            reaches = term.strength > 0 and (term.blocks[:, OFFSET] < n_lazy).any()
+            if reaches and (not term.penalty.is_weight_decay or self._takes_prox(term)):
+                return 0
+        return n_lazy
+
     def _build_tasks(self):
         a = self.layout.architecture
         table = np.zeros(len(self.tasks), tables.TASK).view(np.recarray)
@@ -289,13 +325,12 @@ class Problem:
         """The table of penalties with their blocks, without what is frozen or of no strength."""
         dtype = self.theta.dtype
         terms = [
-            (term, term.blocks[term.blocks[:, 0] >= self.n_frozen])
-            for term in penalties
-            if term.strength > 0
+            (term, self._trained_blocks(term.blocks)) for term in penalties if term.strength > 0
         ]
         terms = [(term, blocks) for term, blocks in terms if len(blocks)]
         table = np.zeros(len(terms), tables.PENALTY).view(np.recarray)
         self._has_prox = any(self._takes_prox(term) for term, _ in terms)
+        self._lazy_decay = 0.0
         first_block = 0
         for r, (term, blocks) in enumerate(terms):
             row = table[r]
@@ -307,9 +342,16 @@ class Problem:
             row.constants, row.n_constants = self._own(np.array(constants, dtype))
             row.work, row.n_work = self._own(np.zeros(term.penalty.n_work(blocks)))
             row.first_block, row.n_blocks = first_block, len(blocks)
+            row.n_lazy = np.count_nonzero(blocks[:, OFFSET] < self.n_lazy)
+            self._lazy_decay += term.strength * (row.n_lazy > 0)
             row.strength = term.strength
             first_block += len(blocks)
         return table, np.concatenate([block_table(()), *(blocks for _, blocks in terms)])
+
+    def _trained_blocks(self, blocks):
+        """Those that are not frozen, lazy ones first."""
+        trained = blocks[blocks[:, OFFSET] >= self.n_frozen]
+        return trained[np.argsort(trained[:, OFFSET] >= self.n_lazy, kind="stable")]
 
     def _takes_prox(self, term):
         """Whether a penalty is followed by proximal steps: no one length fits a rescaled step."""
@@ -385,6 +427,8 @@ class Problem:
             max_outputs=max(a.n_outputs),
             first_layer=training.n_frozen_layers,
             n_frozen=self.n_frozen,
+            n_lazy=self.n_lazy,
+            lazy_decay=self._lazy_decay,
             maps_train=int(any(a.map_sizes)),
             dropout=training.dropout,
             step_length=training.optimizer.step_length() or 0.0,
@@ -409,6 +453,8 @@ class Problem:
             optimizer=self._address(training.optimizer, "step", "optimizer"),
             optimizer_hp=optimizer_hp,
             optimizer_n_hp=optimizer_n_hp,
+            catch_up=self._address(training.optimizer, "catch_up") if self.n_lazy else 0,
+            catch_up_rows=self._kernel(lazy.catch_up_rows) if self.n_lazy else 0,
             gemm=compiler.gemm_address(dtype.name),
             forward_domain=self._kernel(passes.forward_domain),
             forward_task=self._kernel(passes.forward_task),
@@ -447,6 +493,10 @@ class Problem:
         n_expert_rows = n_rows * n_experts
         several = n_experts > 1
         delta_size = max(n_rows, n_entries) * max(a.n_inputs, *a.hidden, *a.head_hidden, 1)
+        n_lazy_rows = a.n_inputs * n_experts if self.n_lazy else 0
+        catch_up_work = (
+            self.training.optimizer.n_catch_up_work(self.steps_per_epoch) if self.n_lazy else 0
+        )
         losses = np.zeros(n_tasks)
         n_common, align = int(net.n_common), int(net.n_alignments > 0)
         n_features = max(a.n_inputs, a.n_shared)
@@ -500,6 +550,11 @@ class Problem:
             dout=floats(n_entries * int(net.max_outputs)),
             delta=floats(2 * delta_size),
             delta_size=delta_size,
+            since=ints(n_lazy_rows),
+            lazy_row=ints(n_lazy_rows),
+            lazy_since=ints(n_lazy_rows),
+            catch_up_work=np.zeros(catch_up_work),
+            catch_up_work_size=catch_up_work,
             map_work=floats(map_work),
             unused_grad=floats(self.theta.size if self._has_prox else 0),
             source_code=ints(n_rows * align),

@@ -74,6 +74,7 @@ PENALTY = _record("""
     prox             # function, 0 for none
     first_block      # slice of NET.blocks
     n_blocks
+    n_lazy           # the first of them, which in batches are left to engine.lazy
     hp               # slice of NET.hp
     n_hp
     constants        # float (n_constants,)
@@ -112,6 +113,8 @@ NET = _record("""
     max_outputs
     first_layer      # trunk layers below are frozen
     n_frozen         # theta[:n_frozen] is frozen
+    n_lazy           # theta[:n_lazy] takes its steps late, see engine.lazy
+    lazy_decay:f8    # strength of weight decay there
     maps_train
     dropout:f8
     step_length:f8   # of the optimizer, see its contract; 0 for none
@@ -136,6 +139,8 @@ NET = _record("""
     optimizer        # function
     optimizer_hp
     optimizer_n_hp
+    catch_up         # function of the optimizer, 0 where n_lazy is
+    catch_up_rows    # function of engine.lazy, likewise
     gemm             # function: BLAS's matrix product
     forward_domain   # functions of engine.passes
     forward_task
@@ -190,6 +195,11 @@ WORK = _record("""
     dout             # float
     delta            # float (2, delta_size) ping and pong on the way back
     delta_size
+    since            # int (n_inputs,) steps taken by the lazy rows of each column
+    lazy_row         # int (n_inputs * n_experts,) rows to bring up to date
+    lazy_since       # int, the same: the steps that these have taken
+    catch_up_work    # double, scratch of the optimizer
+    catch_up_work_size
     map_work         # float, scratch of each domain's map
     unused_grad      # float, as long as theta: gradients that nobody reads
     source_code      # int, class of each row of a batch, for alignments

@@ -48,10 +48,16 @@ def task_loss(net, work, theta, t, n_batches):
 
 
 def penalize(net, work, theta, grad, full):
-    """sum_r rho_r R_r; adds its gradient, but in batches that of penalties with a proximal step."""
+    """sum_r rho_r R_r; adds its gradient, but in batches that of penalties with a proximal step.
+
+    In batches the weight decay of lazy rows is left out: ``engine.lazy`` sees to it.
+    """
     value = 0.0
     for r in range(net.n_penalties):
         penalty = penalty_at(net.penalties, r)
+        n_skipped = 0 if full else penalty.n_lazy
+        if n_skipped == penalty.n_blocks:
+            continue
         into = grad
         if penalty.prox != 0 and full == 0:
             into = floats(theta, work.unused_grad, 0, theta.size)
@@ -59,7 +65,12 @@ def penalize(net, work, theta, grad, full):
             penalty.function,
             (
                 theta,
-                int_matrix(net.blocks, 6 * penalty.first_block, penalty.n_blocks, 6),
+                int_matrix(
+                    net.blocks,
+                    6 * (penalty.first_block + n_skipped),
+                    penalty.n_blocks - n_skipped,
+                    6,
+                ),
                 theta.dtype.type(penalty.strength),
                 floats(theta, net.hp, penalty.hp, penalty.n_hp),
                 floats(theta, penalty.constants, 0, penalty.n_constants),

@@ -27,6 +27,7 @@ from skmtl.engine.pointers import (
     call_align,
     call_backward_domain,
     call_backward_task,
+    call_catch_up_rows,
     call_forward_domain,
     call_forward_task,
     call_gradient,
@@ -66,7 +67,7 @@ def gradient(net, data, work, theta, grad, full, step, rng):
     if full == 0:
         weigh_tasks(net, work, theta, step, rng)
     scale_outputs(net, work, theta, full == 0)
-    clear(grad)
+    clear(grad if full else vector(grad, net.n_lazy, grad.size - net.n_lazy))
     for d in range(net.n_domains):
         clear_domain(net, data, work, theta, d)
     for t in range(net.n_tasks):
@@ -115,8 +116,10 @@ def clear(vector):
         vector[j] = 0
 
 
-def epoch(gradient_at, net, data, work, theta, grad, state, lr, step, means, rng):
+def epoch(gradient_at, net, data, work, theta, grad, state, lazy_state, lr, step, means, rng):
     """One pass over the domain with the most batches; the others go round as often as needed.
+
+    ``state`` is the optimizer's, ``lazy_state`` that of the first parameters, see ``engine.lazy``.
 
     Writes the mean over the batches of each task's loss, and then of J; in ``work``, those of the
     weights. Returns FINISHED, or DIVERGED at the first batch whose J is not finite, before its
@@ -129,14 +132,21 @@ def epoch(gradient_at, net, data, work, theta, grad, state, lr, step, means, rng
         means[t] = mean_weights[t] = 0.0
     means[net.n_tasks] = 0.0
     hp = floats(theta, net.hp, net.optimizer_hp, net.optimizer_n_hp)
-    trained = vector(theta, net.n_frozen, theta.size - net.n_frozen)
-    dtrained = vector(grad, net.n_frozen, theta.size - net.n_frozen)
+    start = max(net.n_frozen, net.n_lazy)
+    trained = vector(theta, start, theta.size - start)
+    dtrained = vector(grad, start, theta.size - start)
+    lazy_value = 0.0
     for s in range(n_steps):
         for d in range(net.n_domains):
             b = s % domain_at(data.domains, d).n_batches
             if b == 0:
                 shuffle_rows(data, work, d, rng)
             draw_batch(data, work, d, b)
+        if net.n_lazy > 0:
+            lazy_value += call_catch_up_rows(
+                net.catch_up_rows,
+                (net, data, work, theta, grad, lazy_state, lr, step, step + s, 0),
+            )
         value = call_gradient(gradient_at, (net, data, work, theta, grad, 0, step + s, rng))
         if not np.isfinite(value):
             return DIVERGED
@@ -148,6 +158,12 @@ def epoch(gradient_at, net, data, work, theta, grad, state, lr, step, means, rng
             clip(dtrained, net.clip_norm)
         call_optimizer(net.optimizer, (trained, dtrained, state, lr, step + s, hp))
         proximal_step(net, theta, lr * net.step_length)
+    if net.n_lazy > 0:
+        lazy_value += call_catch_up_rows(
+            net.catch_up_rows,
+            (net, data, work, theta, grad, lazy_state, lr, step, step + n_steps, 1),
+        )
+    means[net.n_tasks] += lazy_value / n_steps
     return FINISHED
 
 

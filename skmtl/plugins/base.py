@@ -204,6 +204,9 @@ class Penalty(Plugin):
     #: Whether R anchors at weights that were learned on a source. It then has no part in learning
     #: these.
     needs_pretrained = False
+    #: Whether R is half the sum of squares of the matrices. Sparse rows then need not be visited in
+    #: every step, see ``Optimizer.catch_up``.
+    is_weight_decay = False
     #: ``prox(theta, layout, step, hp, constants, work)``, static, or None; see ``value_grad`` for
     #: the arguments. theta is updated to argmin_z ||z - theta||^2 / 2 + step * R(z), where step is
     #: a float >= 0: learning rate times strength.
@@ -475,6 +478,41 @@ class Optimizer(Plugin):
 
     #: Arrays of the size of theta that the rule keeps; they start at zero.
     n_slots = 0
+
+    #: ``catch_up(theta, grad, state, rows, since, width, first, step, decay, lr, hp, work)``,
+    #: static, or None: many steps of parameters that had a gradient in the first of these alone. It
+    #: makes fits on sparse X fast: a column's weights take their steps when a batch has the column.
+    #: It must come to what ``step`` comes to one by one, and be defined in the same class.
+    #:
+    #: theta, grad : ndarray of shape (n_rows * width,)
+    #:     Rows of parameters, updated; and their gradients, which it leaves at zero.
+    #: state : ndarray of shape (n_slots, n_rows * width)
+    #:     Updated.
+    #: rows, since : ndarray of shape (n_behind,), int64
+    #:     Which rows, and how many steps each has taken: it takes those up to ``step``.
+    #: width : int
+    #: first, step : int
+    #:     Steps taken before this epoch, and before now.
+    #: decay : float
+    #:     In every step ``decay * theta`` is added to the gradient.
+    #: lr : float
+    #: hp : ndarray
+    #: work : ndarray of shape (n_catch_up_work,), float64
+    #:     Starts at zero in every epoch, and is left as it was from call to call.
+    #:
+    #: It gives the sum over rows and steps of the squares of theta before the step, where ``decay``
+    #: is not 0.
+    catch_up = None
+
+    @classmethod
+    def catches_up(cls):
+        """Whether there is a ``catch_up`` that belongs to ``step``: of the same class."""
+        owner = next(c for c in cls.__mro__ if "step" in vars(c))
+        return vars(owner).get("catch_up") is not None
+
+    def n_catch_up_work(self, n_steps):
+        """Give the length of the array that ``catch_up`` keeps in an epoch of ``n_steps`` steps."""
+        return 0
 
     def step_length(self):
         """Give the length of a step in learning rates, where the gradient stays as it is.

@@ -63,7 +63,10 @@ CONTRACTS = {
     base.Weighting: {
         "update": Contract("weighting", overwrites=("weights",), updates=("state",)),
     },
-    base.Optimizer: {"step": Contract("optimizer", updates=("theta", "state"))},
+    base.Optimizer: {
+        "step": Contract("optimizer", updates=("theta", "state")),
+        "catch_up": Contract("catch_up", updates=("theta", "grad", "state", "work")),
+    },
 }
 
 
@@ -85,6 +88,8 @@ def contracts_of(plugin):
     contracts = dict(CONTRACTS[kind_of(plugin)])
     if isinstance(plugin, base.Penalty) and type(plugin).prox is None:
         del contracts["prox"]
+    if isinstance(plugin, base.Optimizer) and not plugin.catches_up():
+        del contracts["catch_up"]
     if isinstance(plugin, base.FeatureMap) and not plugin.accepts_csr:
         del contracts["forward_csr"], contracts["backward_csr"]
     return contracts

@@ -314,6 +314,31 @@ def optimizer_call(optimizer, step=0, dtype="float64", size=7, seed=0):
     )
 
 
+def catch_up_call(optimizer, gap=5, decay=0.1, dtype="float64"):
+    """A call for three of four rows, of which one is ``gap`` steps behind, from random state."""
+    rng = np.random.default_rng(0)
+    width, first = 3, 2
+    start = optimizer_call(optimizer, dtype=dtype, size=4 * width).arguments
+    for step in range(first):
+        plain(optimizer, "step")(*{**start, "step": step}.values())
+    return call(
+        optimizer,
+        "catch_up",
+        theta=start["theta"],
+        grad=rng.standard_normal(4 * width).astype(dtype),
+        state=start["state"],
+        rows=np.array([3, 0, 2]),
+        since=np.array([first + gap - 1, first, first + gap // 2]),
+        width=width,
+        first=first,
+        step=first + gap,
+        decay=np.dtype(dtype).type(decay),
+        lr=start["lr"],
+        hp=start["hp"],
+        work=np.zeros(optimizer.n_catch_up_work(gap + 1)),
+    )
+
+
 def _optimizer_calls(optimizer, dtype):
     first = optimizer_call(optimizer, dtype=dtype)
     yield first
@@ -322,6 +347,9 @@ def _optimizer_calls(optimizer, dtype):
     for step in range(3):
         plain(optimizer, "step")(*{**later, "step": step}.values())
     yield first.but(state=later["state"], theta=later["theta"], step=3)
+    if optimizer.catches_up():
+        yield catch_up_call(optimizer, dtype=dtype)
+        yield catch_up_call(optimizer, decay=0.0, dtype=dtype)
 
 
 CALLS = {

@@ -1,9 +1,11 @@
 """What optimizers must do."""
 
+from itertools import product
+
 import numpy as np
 
-from skmtl.testing.calls import compiled, plain
-from skmtl.testing.cases import optimizer_call
+from skmtl.testing.calls import compiled, plain, run
+from skmtl.testing.cases import catch_up_call, optimizer_call
 from skmtl.testing.fits import fit_tasks, require_falling
 from skmtl.testing.report import check, require
 
@@ -154,6 +156,44 @@ def check_optimizer_nan(optimizer):
 
 
 @check
+def check_optimizer_catch_up(optimizer):
+    """Steps put off come to the steps one by one, if it has ``catch_up``."""
+    for gap, decay in product((1, 2, 7, 1000) if optimizer.catches_up() else (), (0.0, 0.1)):
+        case = catch_up_call(optimizer, gap, decay)
+        value, found = run(compiled(optimizer, "catch_up"), case)
+        expected, squares = _one_by_one(optimizer, case.arguments)
+        for name, array in expected.items():
+            require(
+                np.allclose(found[name], array, rtol=1e-8, atol=1e-12),
+                f"catch_up of {gap} steps with a decay of {decay} leaves {name} at {found[name]}, "
+                f"and step, one by one, at {array}.",
+                "Take the steps since[i] to step - 1 for the parameters of row rows[i], and leave "
+                "their gradients at zero.",
+            )
+        require(
+            decay == 0 or np.isclose(value, squares, rtol=1e-8),
+            f"catch_up of {gap} steps with a decay of {decay} gives {value}, not {squares}.",
+            "Give the sum of theta_j ** 2 before each step, over its rows and their steps.",
+        )
+
+
+def _one_by_one(optimizer, a):
+    """What ``step`` makes of the arguments of ``catch_up``, and the sum of squares."""
+    step = compiled(optimizer, "step")
+    theta, grad, state = (a[name].copy() for name in ("theta", "grad", "state"))
+    squares = 0.0
+    for row, since in zip(a["rows"], a["since"]):
+        own = slice(row * a["width"], (row + 1) * a["width"])
+        w, slots = theta[own], np.ascontiguousarray(state[:, own])
+        for t in range(since, a["step"]):
+            squares += np.sum(w**2)
+            step(w, grad[own] + a["decay"] * w, slots, a["lr"], t, a["hp"])
+            grad[own] = 0
+        state[:, own] = slots
+    return {"theta": theta, "grad": grad, "state": state}, squares
+
+
+@check
 def check_optimizer_fit(optimizer):
     """A small network learns with it, with some learning rate."""
     curves = []
@@ -175,5 +215,6 @@ def checks_of(optimizer):
         check_optimizer_numbering,
         check_optimizer_float32,
         check_optimizer_nan,
+        check_optimizer_catch_up,
         check_optimizer_fit,
     )

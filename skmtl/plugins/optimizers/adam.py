@@ -3,6 +3,7 @@
 import numpy as np
 
 from skmtl.plugins.base import Optimizer
+from skmtl.plugins.optimizers.catching_up import adam_catch_up, n_work
 
 
 class Adam(Optimizer):
@@ -40,10 +41,16 @@ class Adam(Optimizer):
         self._check_number("epsilon", closed="neither")
         return [float(self.beta_1), float(self.beta_2), float(self.epsilon)]
 
+    def n_catch_up_work(self, n_steps):
+        """Give room for tables of the epoch's steps."""
+        return n_work(n_steps)
+
     @staticmethod
     def step(theta, grad, state, lr, step, hp):
         """One step; state holds the two running means."""
         _adam_step(theta, grad, state, lr, step, hp, hp.dtype.type(1))
+
+    catch_up = staticmethod(adam_catch_up)
 
 
 class AdamW(Adam):

@@ -13,6 +13,8 @@ class L2(Penalty):
     L2()
     """
 
+    is_weight_decay = True
+
     @staticmethod
     def value_grad(theta, layout, strength, hp, constants, work, grad):
         """strength / 2 sum theta_j^2; adds strength theta_j."""
