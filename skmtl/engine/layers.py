@@ -89,10 +89,15 @@ def fill_zero(x):
 
 
 def take_rows(x, rows, out):
-    """out_i = x[rows_i]."""
+    """out_i = x[rows_i].
+
+    The row's number is read before the loop: within, it might change with out for all that the
+    compiler knows, and the copy would go number by number, five times as slow.
+    """
     for i in range(rows.size):
+        row = rows[i]
         for j in range(x.shape[1]):
-            out[i, j] = x[rows[i], j]
+            out[i, j] = x[row, j]
 
 
 def add_bias(z, bias):

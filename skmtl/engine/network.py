@@ -283,8 +283,9 @@ def backward_experts(net, data, work, theta, grad, d):
                 delta = below_delta
         if dz.shape[0] > 0:
             for i in range(positions.size):
+                position = positions[i]
                 for j in range(net.n_inputs):
-                    dz[positions[i], j] += delta[i, j]
+                    dz[position, j] += delta[i, j]
 
 
 # --- what a task's head reads ------------------------------------------------------------
