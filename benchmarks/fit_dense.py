@@ -6,8 +6,8 @@ so that all batches are full in every package. Two nets, 64-64-32-10 with batche
 core. All have the same rows, start (uniform, the same bounds), batch size and number of epochs:
 
 - skmtl, and scikit-learn's MLPClassifier;
-- torch with fused Adam, as it is and with the loss compiled (``torch.compile``; where there is no
-  C++ compiler it is left out, and it says so);
+- torch with fused Adam, and with a step's gradient and Adam in one function that ``torch.compile``
+  compiles (left out where there is no C++ compiler, which is said);
 - JAX, a whole epoch as one compiled function: shuffle, gather, and a scan over the batches;
 - Keras on JAX, ``Model.fit``;
 - the matrix products of skmtl's step alone (``benchmarks.products``), from a compiled loop: the
@@ -15,13 +15,14 @@ core. All have the same rows, start (uniform, the same bounds), batch size and n
 
 The time of a step is that of the training loop over its number of steps; ``fit`` also checks the
 input and draws the start. Each turn has a seed of its own. Compiling is what the first fit takes
-beyond the median of the later, with all caches on disk empty or left out. One function gives the
-mean log loss on the training rows, of the weights that each ends with: it varies with the start.
+beyond the median of the later, without what is on disk from before. What serves both dtypes, or
+both nets, counts where it comes first. One function gives the mean log loss on the training rows,
+of the weights that each ends with: it varies with the start.
 
 Then: what an epoch of skmtl costs in Python, beyond its steps, and two fits in two threads against
 the same two one after the other, on both cores.
-``--quick``: float32 alone, fewer epochs and repeats; torch compiles the first net alone, and
-skmtl's code on disk is used, so that its compiling is not shown.
+``--quick``: float32 alone, fewer epochs and repeats; torch compiles the first net alone, and skmtl
+takes what is compiled on disk, where it is.
 """
 
 import argparse
@@ -117,7 +118,7 @@ def ways(net, X, y, compiles):
     if torch is not None:
         found["torch"] = torch_nets.with_torch(*arguments)
         if compiles and torch_nets.can_compile():
-            found["torch.compile"] = torch_nets.with_torch(*arguments, compiles=True)
+            found["torch.compile"] = torch_nets.with_compiled_torch(*arguments)
     if jax_nets is not None:
         found["JAX"] = jax_nets.with_jax(*arguments)
         if jax_nets.keras is not None:

@@ -48,8 +48,7 @@ def _product(transpose_a, transpose_b, a, b, accumulate, out):
         raise ValueError(f"the engine does not call BLAS for {n_multiplications} multiplications")
     letters = [np.array(b"T" if flag else b"N") for flag in (transpose_b, transpose_a)]
     m, n, k, columns_a, columns_b = (
-        np.array(number, np.int32)
-        for number in (*out.shape, n_between, a.shape[1], b.shape[1])
+        np.array(number, np.int32) for number in (*out.shape, n_between, a.shape[1], b.shape[1])
     )
     one, beta = np.array(1, out.dtype), np.array(accumulate, out.dtype)
     return [*letters, n, m, k, one, b, columns_b, a, columns_a, beta, out, n]

@@ -8,6 +8,8 @@ os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"  # what compiles is timed
 import torch
 from torch import nn
 
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+
 
 def start(n_in, n_out, *tensors):
     """Fill weights and biases of a layer uniformly within the bound of Glorot."""
@@ -30,6 +32,11 @@ def trunk(n_in, widths):
         layers += [linear(n_in, width), nn.ReLU()]
         n_in = width
     return nn.Sequential(*layers)
+
+
+def perceptron(widths):
+    """Dense layers with relu between them; widths are those of input to output."""
+    return nn.Sequential(*trunk(widths[0], widths[1:-1]), linear(*widths[-2:]))
 
 
 def adam(parameters, rate, lam):
@@ -68,31 +75,65 @@ def can_compile():
         return False
 
 
-def with_torch(X, y, widths, rate, batch_size, n_epochs, compiles=False):
-    """Fits of a dense net, as ``timing.measure`` wants them; compiles says if its loss is."""
-    net = nn.Sequential(trunk(widths[0], widths[1:-1]), linear(*widths[-2:]))
+def with_torch(X, y, widths, rate, batch_size, n_epochs):
+    """Fits of a dense net with fused Adam, as ``timing.measure`` wants them."""
     X, y = torch.from_numpy(X), torch.from_numpy(y).long()
-    net.to(X.dtype)
-    layers = [module for module in net.modules() if isinstance(module, nn.Linear)]
-
-    def loss_of(X_batch, y_batch):
-        return nn.functional.cross_entropy(net(X_batch), y_batch)
-
-    if compiles:
-        loss_of = torch.compile(loss_of)
 
     def fit(seed):
         torch.manual_seed(seed)
-        for layer in layers:
-            start(layer.in_features, layer.out_features, layer.weight, layer.bias)
+        net = perceptron(widths).to(X.dtype)
         optimizer = adam(net.parameters(), rate, 0.0)
         begin = time.perf_counter()
         for _ in range(n_epochs):
             for X_batch, y_batch in one_pass(batch_size, X, y):
                 optimizer.zero_grad()
-                loss_of(X_batch, y_batch).backward()
+                nn.functional.cross_entropy(net(X_batch), y_batch).backward()
                 optimizer.step()
         seconds = time.perf_counter() - begin
-        return [tuple(part.copy() for part in arrays(layer)) for layer in layers], seconds
+        return list(map(arrays, net[::2])), seconds
+
+    return fit
+
+
+def with_compiled_torch(X, y, widths, rate, batch_size, n_epochs):
+    """The same, with gradient and Adam as one compiled function.
+
+    On the digits net a step takes a quarter of what it takes with the loss alone compiled, which
+    is slower than none.
+    """
+    X, y = torch.from_numpy(X), torch.from_numpy(y).long()
+
+    def loss_of(layers, X_batch, y_batch):
+        *hidden, (weight, bias) = layers
+        for w, b in hidden:
+            X_batch = torch.relu(torch.addmm(b, X_batch, w))
+        return nn.functional.cross_entropy(torch.addmm(bias, X_batch, weight), y_batch)
+
+    @torch.compile
+    def step(layers, means, squares, length, X_batch, y_batch):
+        grads = torch.func.grad(loss_of)(layers, X_batch, y_batch)
+        for of_layer in zip(layers, means, squares, grads):
+            for p, m, v, g in zip(*of_layer):
+                m.mul_(BETA_1).add_(g, alpha=1 - BETA_1)
+                v.mul_(BETA_2).addcmul_(g, g, value=1 - BETA_2)
+                p.sub_(length * m / (v.sqrt() + EPSILON))
+
+    @torch.no_grad()
+    def fit(seed):
+        torch.manual_seed(seed)
+        layers = []
+        for shape in zip(widths[:-1], widths[1:]):
+            layer = torch.empty(shape, dtype=X.dtype), torch.empty(shape[1], dtype=X.dtype)
+            start(*shape, *layer)
+            layers.append(layer)
+        means, squares = ([tuple(map(torch.zeros_like, layer)) for layer in layers] for _ in "mv")
+        begin, t = time.perf_counter(), 0
+        for _ in range(n_epochs):
+            for batch in one_pass(batch_size, X, y):
+                t += 1
+                length = rate * (1 - BETA_2**t) ** 0.5 / (1 - BETA_1**t)
+                step(layers, means, squares, torch.tensor(length, dtype=X.dtype), *batch)
+        seconds = time.perf_counter() - begin
+        return [tuple(part.numpy() for part in layer) for layer in layers], seconds
 
     return fit
