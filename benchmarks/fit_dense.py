@@ -21,8 +21,8 @@ of the weights that each ends with: it varies with the start.
 
 Then: what an epoch of skmtl costs in Python, beyond its steps, and two fits in two threads against
 the same two one after the other, on both cores.
-``--quick``: float32 alone, fewer epochs and repeats; torch compiles the first net alone, and what is
-compiled on disk is used.
+``--quick``: float32 alone, fewer epochs and repeats; torch compiles the first net alone; what is
+compiled on disk already is used.
 """
 
 import argparse
