@@ -46,10 +46,14 @@ lint: .venv-test/.stamp
 	.venv-test/bin/ruff format --check .
 	.venv-test/bin/numpydoc lint $$(find skmtl -name '*.py')
 
+# All but weightings_torchjd, which needs torchjd.
+BENCHMARKS = fit_dense fit_sparse many_tasks transfer scale start_up predict \
+	sklearn_parity transfer_ladder forgetting
+
 bench: .venv-bench/.stamp
-	.venv-bench/bin/python -m benchmarks.sklearn_parity --quick
-	.venv-bench/bin/python -m benchmarks.transfer_ladder --quick
-	.venv-bench/bin/python -m benchmarks.forgetting --quick
+	@set -e; for name in $(BENCHMARKS); do \
+		echo "--- benchmarks.$$name"; .venv-bench/bin/python -m benchmarks.$$name --quick; \
+	done
 
 clean:
 	rm -rf .venv-* build dist *.egg-info .pytest_cache .ruff_cache .coverage .coverage.* htmlcov demo.png

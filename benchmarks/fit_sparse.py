@@ -30,19 +30,15 @@ At the end, the loss curves of skmtl on CSR and on the same rows dense, in float
 import argparse
 import time
 import warnings
-from contextlib import contextmanager
 from typing import NamedTuple
-from unittest import mock
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.special import logsumexp
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
-import skmtl.base
-from benchmarks import report, timing
+from benchmarks import nets, report, timing
 from skmtl import MultiTaskClassifier
 
 try:
@@ -71,47 +67,6 @@ class Case(NamedTuple):
     lam: float
 
 
-@contextmanager
-def clock(owner, name):
-    """Gives a list to which every call of ``owner.name`` appends its seconds."""
-    seconds, timed = [], getattr(owner, name)
-
-    def call(*args, **kwargs):
-        start = time.perf_counter()
-        result = timed(*args, **kwargs)
-        seconds.append(time.perf_counter() - start)
-        return result
-
-    with mock.patch.object(owner, name, call):
-        yield seconds
-
-
-def measure(fits, repeats):
-    """Time several fits in turns, of which each has a seed of its own.
-
-    Parameters
-    ----------
-    fits : dict of str to callable
-        Each takes a seed, and gives what it learned and the seconds of its training loop.
-    repeats : int
-
-    Returns
-    -------
-    whole, loops : dict of str to ndarray of shape (repeats,)
-        Seconds of the fits, and of their loops.
-    learned : dict of str to list
-        What they learned in each turn.
-    """
-    found = {name: [] for name in fits}
-
-    def way(name, fit):
-        return lambda: found[name].append(fit(len(found[name])))
-
-    whole = timing.interleaved({name: way(name, fit) for name, fit in fits.items()}, repeats)
-    loops = {name: np.array([seconds for _, seconds in turns[1:]]) for name, turns in found.items()}
-    return whole, loops, {name: [net for net, _ in turns[1:]] for name, turns in found.items()}
-
-
 def text(n_rows, n_columns, distribution, dtype, seed):
     """Rows of N_WORDS different words each, and their classes."""
     rng = np.random.default_rng(seed)
@@ -134,47 +89,14 @@ def text(n_rows, n_columns, distribution, dtype, seed):
 
 
 def settings_of(case, n_epochs):
-    """Parameters that scikit-learn and skmtl share; both train for all epochs."""
-    return {
-        "hidden_layer_sizes": (N_HIDDEN,),
-        "learning_rate_init": RATE,
-        "batch_size": case.batch_size,
-        "max_iter": n_epochs,
-        "tol": 0.0,
-        "n_iter_no_change": n_epochs,
-    }
+    """Parameters that scikit-learn and skmtl share."""
+    return nets.settings((N_HIDDEN,), RATE, case.batch_size, n_epochs)
 
 
 def columns_in_a_batch(X, batch_size):
     """How many columns a batch of rows has data in, on average."""
     parts = X.indices.reshape(-1, batch_size * N_WORDS)
     return float(np.mean([np.unique(part).size for part in parts]))
-
-
-def with_skmtl(case):
-    """A fit with skmtl, as ``measure`` wants it."""
-    model = MultiTaskClassifier(lam=case.lam, **settings_of(case, N_EPOCHS))
-
-    def fit(seed):
-        with clock(skmtl.base, "run_epochs") as seconds:
-            model.set_params(random_state=seed).fit(case.X, case.y)
-        weights = *model.coefs_, *model.head_coefs_[0]
-        biases = *model.intercepts_, *model.head_intercepts_[0]
-        return list(zip(weights, biases)), sum(seconds)
-
-    return fit
-
-
-def with_sklearn(case):
-    """A fit with scikit-learn; its penalty is divided by the rows of a batch."""
-    model = MLPClassifier(alpha=case.lam * case.batch_size, **settings_of(case, N_EPOCHS))
-
-    def fit(seed):
-        with clock(MLPClassifier, "_fit_stochastic") as seconds:
-            model.set_params(random_state=seed).fit(case.X, case.y)
-        return list(zip(model.coefs_, model.intercepts_)), sum(seconds)
-
-    return fit
 
 
 def with_torch(case, product, sparse_gradients=False):
@@ -242,8 +164,14 @@ def csr_product(batch_size):
 
 
 def ways(case):
-    """The fits to compare, by name."""
-    found = {"skmtl": with_skmtl(case), "scikit-learn": with_sklearn(case)}
+    """The fits to compare, by name; scikit-learn divides its penalty by the rows of a batch."""
+    common = settings_of(case, N_EPOCHS)
+    ours = MultiTaskClassifier(lam=case.lam, **common)
+    theirs = MLPClassifier(alpha=case.lam * case.batch_size, **common)
+    found = {
+        "skmtl": nets.with_skmtl(ours, case.X, case.y),
+        "scikit-learn": nets.with_sklearn(theirs, case.X, case.y),
+    }
     if torch is not None:
         found["torch, EmbeddingBag"] = with_torch(case, embedding_bag)
         found["torch, CSR"] = with_torch(case, csr_product(case.batch_size))
@@ -256,12 +184,8 @@ def ways(case):
 
 def objective(layers, case):
     """Mean of -log p plus lam / 2 ||W||^2, on all rows, in float64."""
-    (weight, bias), (head, head_bias) = layers
-    hidden = np.maximum(case.X.astype(np.float64) @ weight.astype(np.float64) + bias, 0)
-    out = hidden @ head + head_bias
-    loss = np.mean(logsumexp(out, axis=1) - out[np.arange(len(out)), case.y])
-    squares = sum(np.sum(np.square(w, dtype=np.float64)) for w in (weight, head))
-    return float(loss + case.lam / 2 * squares)
+    loss = nets.mean_log_loss(layers, case.X.astype(np.float64), case.y)
+    return loss + case.lam * nets.half_squares(layers)
 
 
 def run(distribution, batch_size, steps_per_epoch, repeats):
@@ -271,7 +195,7 @@ def run(distribution, batch_size, steps_per_epoch, repeats):
     results, occurring = [], columns_in_a_batch(X, batch_size)
     for lam in LAMS:
         case = Case(X, y, batch_size, lam)
-        whole, loops, nets = measure(ways(case), repeats)
+        fits = timing.measure(ways(case), repeats)
         n_steps = N_EPOCHS * steps_per_epoch
         results.append(
             {
@@ -279,10 +203,11 @@ def run(distribution, batch_size, steps_per_epoch, repeats):
                 "occurring": occurring,
                 "batch_size": batch_size,
                 "lam": lam,
-                "step": {name: seconds / n_steps for name, seconds in loops.items()},
-                "fit": {name: seconds / n_steps for name, seconds in whole.items()},
+                "step": {name: seconds / n_steps for name, seconds in fits.loops.items()},
+                "fit": {name: seconds / n_steps for name, seconds in fits.whole.items()},
                 "objective": {
-                    name: [objective(net, case) for net in of_way] for name, of_way in nets.items()
+                    name: [objective(layers, case) for layers in of_way]
+                    for name, of_way in fits.learned.items()
                 },
             }
         )
@@ -312,13 +237,8 @@ def rows_of_table(result):
 def budget_row(result):
     """How many times as long a step of scikit-learn takes."""
     ratios = timing.ratio(result["step"]["scikit-learn"], result["step"]["skmtl"])
-    return [
-        f"step of scikit-learn / skmtl, {result['columns']}, batch {result['batch_size']}, "
-        f"lam={result['lam']:g}",
-        timing.quartiles(ratios),
-        f">= {SKLEARN_BUDGET}",
-        "yes" if np.median(ratios) >= SKLEARN_BUDGET else "no",
-    ]
+    what = f"{result['columns']}, batch {result['batch_size']}, lam={result['lam']:g}"
+    return timing.at_least(f"{what}: scikit-learn / skmtl", ratios, SKLEARN_BUDGET)
 
 
 def curves(distribution, batch_size, lam):
@@ -361,21 +281,10 @@ def print_curves(found):
 
 
 def curve_budget(found):
-    """The largest difference of all, against its budget."""
-    gap = max(curve["gap"] for curve in found)
-    return [
-        "loss curve on CSR and dense, relative difference",
-        f"{gap:.0e}",
-        f"<= {CURVE_BUDGET:.0e}",
-        "yes" if gap <= CURVE_BUDGET else "no",
-    ]
-
-
-def plain(value):
-    """Arrays as lists, for JSON."""
-    if isinstance(value, dict):
-        return {key: plain(entry) for key, entry in value.items()}
-    return value.tolist() if isinstance(value, np.ndarray) else value
+    """The differences of all, against their budget."""
+    gaps = [curve["gap"] for curve in found]
+    what = "loss curve on CSR and dense, greatest relative difference"
+    return timing.at_most(what, max(gaps), CURVE_BUDGET)
 
 
 def main():
@@ -416,7 +325,7 @@ def main():
     )
     print_curves(found)
     lines = [*map(budget_row, results), curve_budget(found)]
-    print(f"{report.table(['what', 'measured (quartiles)', 'budget', 'met'], lines)}\n")
+    print(f"{timing.promises(lines)}\n")
     settings = {
         "n_columns": N_COLUMNS,
         "n_words": N_WORDS,
@@ -430,7 +339,7 @@ def main():
         "curves": [SMALL_ROWS, SMALL_COLUMNS, SMALL_EPOCHS],
         "torch": None if torch is None else torch.__version__,
     }
-    record = {"steps": [plain(result) for result in results], "curves": found}
+    record = {"steps": results, "curves": found}
     name = "fit_sparse_quick" if quick else "fit_sparse"
     print(f"{seconds:.0f} s; {report.write(name, settings, record, seconds)}")
 

@@ -33,9 +33,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
-import skmtl.base
-from benchmarks import report, timing
-from benchmarks.fit_sparse import clock, measure, plain
+from benchmarks import nets, report, timing
 from skmtl import MultiTaskClassifier
 
 try:
@@ -110,44 +108,17 @@ def unequal_sizes(n_rows, n_tasks):
 # --- the ways: each takes a seed, and gives its layers and the seconds of its loop ----------------
 
 
-def settings_of(batch_size, n_epochs):
-    """Parameters that scikit-learn and skmtl share; both train for all epochs."""
-    return {
-        "hidden_layer_sizes": WIDTHS,
-        "learning_rate_init": RATE,
-        "batch_size": batch_size,
-        "max_iter": n_epochs,
-        "tol": 0.0,
-        "n_iter_no_change": n_epochs,
-    }
-
-
 def with_skmtl(X, y, batch_size, n_epochs, weighting="uniform", task=None):
     """Our estimator."""
-    model = MultiTaskClassifier(lam=LAM, weighting=weighting, **settings_of(batch_size, n_epochs))
-
-    def fit(seed):
-        with clock(skmtl.base, "run_epochs") as seconds:
-            model.set_params(random_state=seed).fit(X, y, task=task)
-        heads = [np.hstack(parts) for parts in (
-            [weights[0] for weights in model.head_coefs_],
-            [biases[0] for biases in model.head_intercepts_],
-        )]  # fmt: skip
-        return [*zip(model.coefs_, model.intercepts_), heads], sum(seconds)
-
-    return fit
+    common = nets.settings(WIDTHS, RATE, batch_size, n_epochs)
+    model = MultiTaskClassifier(lam=LAM, weighting=weighting, **common)
+    return nets.with_skmtl(model, X, y, task=task)
 
 
 def with_sklearn(X, y, batch_size, n_epochs):
     """MLPClassifier on an indicator matrix; its penalty is divided by the rows of a batch."""
-    model = MLPClassifier(alpha=LAM * batch_size, **settings_of(batch_size, n_epochs))
-
-    def fit(seed):
-        with clock(MLPClassifier, "_fit_stochastic") as seconds:
-            model.set_params(random_state=seed).fit(X, y)
-        return list(zip(model.coefs_, model.intercepts_)), sum(seconds)
-
-    return fit
+    common = nets.settings(WIDTHS, RATE, batch_size, n_epochs)
+    return nets.with_sklearn(MLPClassifier(alpha=LAM * batch_size, **common), X, y)
 
 
 def with_torch(X, y, batch_size, n_epochs, make):
@@ -255,31 +226,30 @@ def objective(layers, X, y, task=None):
 
     With ``task``, y has one label a row.
     """
-    *hidden, (weight, bias) = layers
-    H = X.astype(np.float64)
-    for w, b in hidden:
-        H = np.maximum(H @ w + b, 0)
+    H, (weight, bias) = nets.hidden(layers, X)
     if task is not None:
         logits = np.einsum("ij,ij->i", H, weight.T[task]) + bias[task]
         terms = np.logaddexp(0, (1 - 2 * y) * logits)
         loss = np.sum(np.bincount(task, terms) / np.bincount(task))
     else:
         loss = np.sum(np.mean(np.logaddexp(0, (1 - 2 * y) * (H @ weight + bias)), axis=0))
-    squares = sum(np.sum(np.square(w, dtype=np.float64)) for w, _ in layers)
-    return float(loss + LAM / 2 * squares)
+    return float(loss + LAM * nets.half_squares(layers))
 
 
 def timed(part, batch_size, size, ways, score):
     """Seconds of an epoch and of a fit over epochs, and objectives of each way."""
-    whole, loops, nets = measure(ways, size.repeats)
+    fits = timing.measure(ways, size.repeats)
     return {
         "part": part,
         "batch_size": batch_size,
         "n_rows": size.n_rows,
         "n_epochs": size.n_epochs,
-        "epoch": {name: seconds / size.n_epochs for name, seconds in loops.items()},
-        "fit": {name: seconds / size.n_epochs for name, seconds in whole.items()},
-        "objective": {name: [score(name, net) for net in of_way] for name, of_way in nets.items()},
+        "epoch": {name: seconds / size.n_epochs for name, seconds in fits.loops.items()},
+        "fit": {name: seconds / size.n_epochs for name, seconds in fits.whole.items()},
+        "objective": {
+            name: [score(name, layers) for layers in of_way]
+            for name, of_way in fits.learned.items()
+        },
     }
 
 
@@ -357,12 +327,6 @@ def table(result, reference):
     return report.table(header, rows)
 
 
-def line(what, ratios, budget):
-    """What was promised, and what is so."""
-    met = "yes" if np.median(ratios) <= budget else "no"
-    return [what, timing.quartiles(ratios), f"<= {budget:g}", met]
-
-
 def budget_lines(results):
     """The issue's budgets."""
     lines = []
@@ -371,10 +335,12 @@ def budget_lines(results):
         for name in epoch:
             if name.startswith("T = ") and (n := int(name.split()[2].rstrip(","))) in BUDGETS:
                 ratios = timing.ratio(epoch[name], epoch["T = 1"])
-                lines.append(line(f"one label a row: {name} / T = 1", ratios, BUDGETS[n]))
+                lines.append(timing.at_most(f"one label a row: {name} / T = 1", ratios, BUDGETS[n]))
             if name in GRAM:
                 what = f"T = {N_FEW}, batch {result['batch_size']}: {name} / uniform"
-                lines.append(line(what, timing.ratio(epoch[name], epoch["uniform"]), GRAM_BUDGET))
+                lines.append(
+                    timing.at_most(what, timing.ratio(epoch[name], epoch["uniform"]), GRAM_BUDGET)
+                )
     return lines
 
 
@@ -427,8 +393,7 @@ def main():
     for result, reference in zip(results, references, strict=True):
         print(f"{table(result, reference)}\n")
     print(f"{peer_lines(results)}\n")
-    header = ["what", "measured (quartiles)", "budget", "met"]
-    print(f"{report.table(header, budget_lines(results))}\n")
+    print(f"{timing.promises(budget_lines(results))}\n")
     settings = {
         "widths": WIDTHS,
         "n_columns": N_COLUMNS,
@@ -440,7 +405,7 @@ def main():
         "torch": None if torch is None else torch.__version__,
     }
     name = "many_tasks_quick" if quick else "many_tasks"
-    path = report.write(name, settings, [plain(result) for result in results], seconds)
+    path = report.write(name, settings, results, seconds)
     print(f"{seconds:.0f} s; {path}")
 
 

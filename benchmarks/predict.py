@@ -130,16 +130,8 @@ def budget_rows(hidden, found):
     rows = []
     for n_rows in (1, max(found)):
         ratios = timing.ratio(found[n_rows]["scikit-learn"], found[n_rows]["skmtl"])
-        met = np.median(ratios) > 1 if n_rows == 1 else np.median(ratios) >= 1
         what = f"{'-'.join(map(str, hidden))}, {n_rows:,} row{'s' * (n_rows > 1)}"
-        rows.append(
-            [
-                f"{what}: scikit-learn / skmtl",
-                timing.quartiles(ratios),
-                "> 1" if n_rows == 1 else ">= 1",
-                "yes" if met else "no",
-            ]
-        )
+        rows.append(timing.at_least(f"{what}: scikit-learn / skmtl", ratios, 1))
     return rows
 
 
@@ -180,7 +172,7 @@ def main():
         "differs by",
     ]
     print(f"float32, one core\n\n{report.table(header, rows)}\n")
-    print(f"{report.table(['what', 'measured (quartiles)', 'budget', 'met'], budgets)}\n")
+    print(f"{timing.promises(budgets)}\n")
     settings = {"many": many, "n_turns": n_turns, "n_calls": N_CALLS, "repeats": repeats}
     name = "predict_quick" if quick else "predict"
     print(f"{seconds:.0f} s; {report.write(name, settings, results, seconds)}")

@@ -29,7 +29,7 @@ def machine():
 
 
 def write(name, settings, results, seconds):
-    """Write benchmarks/results/name.json; gives its path."""
+    """Write benchmarks/results/name.json, arrays as lists; gives its path."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     record = {
@@ -39,7 +39,7 @@ def write(name, settings, results, seconds):
         "settings": settings,
         "results": results,
     }
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    path.write_text(json.dumps(record, indent=1, default=lambda array: array.tolist()) + "\n")
     return path
 
 

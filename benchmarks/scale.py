@@ -293,28 +293,22 @@ def stream_table(found):
 
 def budget_table(of_rows, of_columns, of_nonzeros, of_chunks):
     """The budgets, and whether they are met."""
-    rows = []
-    for what, (sizes, found), limit in (
-        ("exponent of time in rows", of_rows, 1.1),
-        ("exponent of time in columns", of_columns, None),
-        ("exponent of time in nonzeros", of_nonzeros, 1.1),
-    ):
-        slopes = exponents(sizes, found)
-        met = "" if limit is None else "yes" if np.median(slopes) <= limit else "no"
-        rows.append([what, timing.quartiles(slopes), "" if limit is None else f"<= {limit}", met])
-    for name, key, limit in (
-        ("skmtl", "peak", "0"),
-        ("skmtl", "held", "0"),
-        ("scikit-learn", "peak", ""),
+    rows = [
+        timing.at_most("exponent of time in rows", exponents(*of_rows), 1.1),
+        timing.at_most("exponent of time in nonzeros", exponents(*of_nonzeros), 1.1),
+        ["exponent of time in columns", timing.quartiles(exponents(*of_columns)), "", ""],
+    ]
+    for name, key, when in (
+        ("skmtl", "peak", "at the peak"),
+        ("skmtl", "held", "while epochs run"),
+        ("scikit-learn", "peak", "at the peak"),
     ):
         extra = bytes_per_row(of_rows[1], name, key)
-        when = "at the peak" if key == "peak" else "while epochs run"
-        met = limit and ("yes" if extra < 1 else "no")
-        rows.append([f"{name}, bytes a row beyond X (80), {when}", f"{extra:.0f}", limit, met])
+        promise = ("0", "yes" if extra < 1 else "no") if name == "skmtl" else ("", "")
+        rows.append([f"{name}, bytes a row beyond X (80), {when}", f"{extra:.0f}", *promise])
     few, many = (m["peak"] for m in of_chunks.values())
-    met = "yes" if many <= 1.1 * few else "no"
-    rows.append(["memory from disk, 10 times the rows", f"{many / few:.2f}", "<= 1.1", met])
-    return report.table(["what", "measured (quartiles)", "budget", "met"], rows)
+    rows.append(timing.at_most("memory from disk, 10 times the rows", many / few, 1.1))
+    return timing.promises(rows)
 
 
 def main():

@@ -188,22 +188,16 @@ def prediction_table(measured):
 def budget_table(of_import, of_fits, of_predictions):
     """The budgets, and whether they are met."""
     own = of_import["sklearn.neural_network", True]
-    rows = [
-        _budget("import skmtl beyond scikit-learn, ms", own["seconds"], 50, MILLISECONDS),
-    ]
+    imported = np.multiply(own["seconds"], MILLISECONDS)
+    rows = [timing.at_most("import skmtl beyond scikit-learn, ms", imported, 50)]
     for dtype, by_cache in of_fits.items():
-        rows.append(_budget(f"first fit, warm cache, own, {dtype}, s", by_cache["warm"][1], 0.6))
-        ever = np.add(*by_cache["cold"][:2])
-        rows.append(_budget(f"first fit ever, with import numba, {dtype}, s", ever, 12))
+        warm, cold = by_cache["warm"][1], np.add(*by_cache["cold"][:2])
+        rows.append(timing.at_most(f"first fit, warm cache, own, {dtype}, s", warm, 0.6))
+        rows.append(timing.at_most(f"first fit ever, with import numba, {dtype}, s", cold, 12))
     needs_numba = own["numba imported"] or of_predictions["skmtl", True]["numba imported"]
     found, met = ("yes", "no") if needs_numba else ("no", "yes")
     rows.append(["numba imported by import skmtl, or by predict", found, "no", met])
-    return report.table(["what", "measured (quartiles)", "budget", "met"], rows)
-
-
-def _budget(what, seconds, limit, scale=1.0):
-    met = np.median(seconds) * scale <= limit
-    return [what, timing.quartiles(seconds, scale), f"<= {limit}", "yes" if met else "no"]
+    return timing.promises(rows)
 
 
 def _by_text(measured):

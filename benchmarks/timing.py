@@ -6,8 +6,12 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from typing import NamedTuple
+from unittest import mock
 
 import numpy as np
+
+from benchmarks import report
 
 
 @contextmanager
@@ -30,22 +34,90 @@ def interleaved(ways, repeats):
     Parameters
     ----------
     ways : dict of str to callable
-        Each is called once before, untimed: it compiles and fills caches then.
+        Each is called once before: it compiles and fills caches then.
     repeats : int
 
     Returns
     -------
     dict of str to ndarray of shape (repeats,)
     """
-    for way in ways.values():
-        way()
+    return {name: seconds[1:] for name, seconds in _turns(ways, 1 + repeats).items()}
+
+
+def _turns(ways, n_turns):
+    """Seconds of each turn of each way."""
     seconds = {name: [] for name in ways}
-    for _ in range(repeats):
+    for _ in range(n_turns):
         for name, way in ways.items():
             start = time.perf_counter()
             way()
             seconds[name].append(time.perf_counter() - start)
     return {name: np.array(values) for name, values in seconds.items()}
+
+
+@contextmanager
+def clock(owner, name):
+    """Gives a list to which every call of ``owner.name`` appends its seconds."""
+    seconds, timed = [], getattr(owner, name)
+
+    def call(*args, **kwargs):
+        start = time.perf_counter()
+        result = timed(*args, **kwargs)
+        seconds.append(time.perf_counter() - start)
+        return result
+
+    with mock.patch.object(owner, name, call):
+        yield seconds
+
+
+class Fits(NamedTuple):
+    """What ``measure`` found out about each way to fit; the first turn counts for itself.
+
+    Attributes
+    ----------
+    first : dict of str to float
+        Seconds of the first fit, in which it compiles.
+    whole, loops : dict of str to ndarray of shape (repeats,)
+        Seconds of the later fits, and of their training loops.
+    learned : dict of str to list
+        What was learned in each of these.
+    """
+
+    first: dict
+    whole: dict
+    loops: dict
+    learned: dict
+
+    def compiling(self):
+        """Seconds that the first fit of each way took beyond the median of the others."""
+        return {name: self.first[name] - np.median(self.whole[name]) for name in self.whole}
+
+
+def measure(fits, repeats):
+    """Time several ways to fit in turns, of which each has a seed of its own.
+
+    Parameters
+    ----------
+    fits : dict of str to callable
+        Each takes a seed, and gives what it learned and the seconds of its training loop.
+    repeats : int
+
+    Returns
+    -------
+    Fits
+    """
+    found = {name: [] for name in fits}
+
+    def way(name, fit):
+        return lambda: found[name].append(fit(len(found[name])))
+
+    whole = _turns({name: way(name, fit) for name, fit in fits.items()}, 1 + repeats)
+    return Fits(
+        {name: float(seconds[0]) for name, seconds in whole.items()},
+        {name: seconds[1:] for name, seconds in whole.items()},
+        {name: np.array([seconds for _, seconds in turns[1:]]) for name, turns in found.items()},
+        {name: [net for net, _ in turns[1:]] for name, turns in found.items()},
+    )
 
 
 def quartiles(values, scale=1.0, digits=3):
@@ -57,6 +129,25 @@ def quartiles(values, scale=1.0, digits=3):
 def ratio(theirs, ours):
     """How many times as long theirs takes: of each turn of ``interleaved``."""
     return np.asarray(theirs) / np.asarray(ours)
+
+
+def at_least(what, values, limit):
+    """A row of ``promises``: the median of some values must reach a limit."""
+    return _promise(what, values, ">=", limit, np.median(values) >= limit)
+
+
+def at_most(what, values, limit):
+    """A row of ``promises``: the median of some values must not exceed a limit."""
+    return _promise(what, values, "<=", limit, np.median(values) <= limit)
+
+
+def _promise(what, values, sign, limit, met):
+    return [what, quartiles(values), f"{sign} {limit:g}", "yes" if met else "no"]
+
+
+def promises(rows):
+    """The table of budgets: what was promised, and what is so."""
+    return report.table(["what", "measured (quartiles)", "budget", "met"], rows)
 
 
 def fresh_process(code, **environment):

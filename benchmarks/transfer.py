@@ -31,13 +31,12 @@ from typing import NamedTuple
 
 import numpy as np
 from joblib import parallel_config
-from scipy.special import logsumexp
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
-from benchmarks import report, timing
+from benchmarks import nets, report, timing
 from benchmarks.transfer_ladder import draw
 from skmtl import TransferClassifier, as_source
 from skmtl.datasets import load_mnist_digits_pair
@@ -46,6 +45,8 @@ try:
     import torch
     from torch import nn
     from torch.nn.functional import cross_entropy
+
+    from benchmarks import torch_nets
 except ImportError:
     torch = None
 
@@ -92,48 +93,28 @@ def load():
     return source, Rows(X[train], pair.y[train]), Rows(X[test], pair.y[test])
 
 
-def outputs(net, X):
-    """The net's outputs on rows in the target's space, in float64."""
-    *hidden, (weight, bias) = net.layers
-    for w, b in hidden:
-        X = np.maximum(X.astype(np.float64) @ w + b, 0)
-    return X @ weight + bias
-
-
-def mean_log_loss(net, X, y):
-    """Mean over rows of -log p."""
-    out = outputs(net, X)
-    return np.mean(logsumexp(out, axis=1) - out[np.arange(len(y)), y])
-
-
 def objective(net, job):
     """(L_s + lam L_t + mu R(g)) / (1 + lam) + alpha R(theta), on all training rows."""
-    source = mean_log_loss(net, job.source.X @ net.A + net.b, job.source.y)
-    target = mean_log_loss(net, *job.train)
+    source = nets.mean_log_loss(net.layers, job.source.X @ net.A + net.b, job.source.y)
+    target = nets.mean_log_loss(net.layers, *job.train)
     of_map = np.sum((net.A - np.eye(len(net.A))) ** 2) + np.sum(net.b**2)
-    of_weights = sum(np.sum(weight**2) for weight, _ in net.layers) / 2
     joint = (source + job.lam * target + job.mu * of_map) / (1 + job.lam)
-    return joint + ALPHA * of_weights
+    return joint + ALPHA * nets.half_squares(net.layers)
 
 
 def accuracy(net, rows):
     """Fraction of the rows that are recognised."""
-    return np.mean(outputs(net, rows.X).argmax(axis=1) == rows.y)
+    return np.mean(nets.outputs(net.layers, rows.X).argmax(axis=1) == rows.y)
 
 
 def classifier(batch_size, n_epochs):
     """The estimator of the search; it trains for all its epochs."""
     return TransferClassifier(
-        hidden_layer_sizes=WIDTHS,
         feature_map="affine",
         map_penalty="identity",
         alpha=ALPHA,
-        learning_rate_init=RATE,
-        batch_size=batch_size,
-        max_iter=n_epochs,
-        tol=0.0,
-        n_iter_no_change=n_epochs,
         random_state=SEED,
+        **nets.settings(WIDTHS, RATE, batch_size, n_epochs),
     )
 
 
@@ -162,14 +143,9 @@ def with_sklearn(job, batch_size, n_epochs):
     X, y = (np.concatenate(parts) for parts in zip(job.source, job.train, strict=True))
     n = X.shape[1]
     model = MLPClassifier(
-        WIDTHS,
         alpha=ALPHA * batch_size,  # it divides by the rows of a batch
-        learning_rate_init=RATE,
-        batch_size=batch_size,
-        max_iter=n_epochs,
-        tol=0.0,
-        n_iter_no_change=n_epochs,
         random_state=job.seed,
+        **nets.settings(WIDTHS, RATE, batch_size, n_epochs),
     )
 
     def way():
@@ -194,44 +170,31 @@ def with_torch(job, batch_size, n_epochs):
         train_torch(net, change, source, train, job, batch_size, n_epochs)
         with torch.no_grad():
             (net(held_out[0]).argmax(dim=1) == held_out[1]).float().mean().item()
-            layers = [(m.weight.numpy().T, m.bias.numpy()) for m in net if isinstance(m, nn.Linear)]
-            return Net(np.eye(n) + change.weight.numpy().T, change.bias.numpy(), layers)
+            A, b = torch_nets.arrays(change)
+            layers = list(map(torch_nets.arrays, net[::2]))
+            return Net(np.eye(n) + A, b, layers)
 
     return way
 
 
 def torch_start(n):
     """The net with the start of skmtl and scikit-learn, and a map that changes nothing."""
-    first, second = WIDTHS
-    linear = [nn.Linear(n, first), nn.Linear(first, second), nn.Linear(second, 10)]
-    for layer in linear:
-        bound = (6 / sum(layer.weight.shape)) ** 0.5
-        nn.init.uniform_(layer.weight, -bound, bound)
-        nn.init.uniform_(layer.bias, -bound, bound)
     change = nn.Linear(n, n)
     nn.init.zeros_(change.weight)
     nn.init.zeros_(change.bias)
-    return nn.Sequential(linear[0], nn.ReLU(), linear[1], nn.ReLU(), linear[2]), change
+    return torch_nets.perceptron((n, *WIDTHS, 10)), change
 
 
 def train_torch(net, change, source, target, job, batch_size, n_epochs):
     """Adam on the joint objective; an epoch is a pass over the source."""
     weight_source, weight_target = 1 / (1 + job.lam), job.lam / (1 + job.lam)
-    weights = [module.weight for module in net if isinstance(module, nn.Linear)]
-    biases = [module.bias for module in net if isinstance(module, nn.Linear)]
+    optimizer = torch_nets.adam(net.parameters(), RATE, ALPHA)
     decay_of_map = 2 * job.mu * weight_source
-    optimizer = torch.optim.Adam(
-        [
-            {"params": weights, "weight_decay": ALPHA},
-            {"params": biases},
-            {"params": list(change.parameters()), "weight_decay": decay_of_map},
-        ],
-        lr=RATE,
-        fused=True,
-    )
+    optimizer.add_param_group({"params": [*change.parameters()], "weight_decay": decay_of_map})
     target_batches = cycle_batches(*target, batch_size)
     for (x_source, y_source), (x_target, y_target) in zip(
-        chain.from_iterable(one_pass(*source, batch_size) for _ in range(n_epochs)), target_batches
+        chain.from_iterable(torch_nets.one_pass(batch_size, *source) for _ in range(n_epochs)),
+        target_batches,
     ):
         out = net(torch.cat((x_source + change(x_source), x_target)))
         n = len(x_source)
@@ -242,16 +205,10 @@ def train_torch(net, change, source, target, job, batch_size, n_epochs):
         optimizer.step()
 
 
-def one_pass(X, y, batch_size):
-    """Batches of all rows, in a new order; their sizes differ by one at most."""
-    order, n_batches = torch.randperm(len(X)), -(-len(X) // batch_size)
-    return zip(X[order].tensor_split(n_batches), y[order].tensor_split(n_batches))
-
-
 def cycle_batches(X, y, batch_size):
     """One pass after the other, without end."""
     while True:
-        yield from one_pass(X, y, batch_size)
+        yield from torch_nets.one_pass(batch_size, X, y)
 
 
 def search_times(data, grid, batch_size, n_epochs, repeats):
@@ -363,23 +320,14 @@ def budgets(result):
     """What was promised, and what is so."""
     searches, peers, batch = result["searches"], result["peers"], result["batch_size"]
 
-    def line(what, ratios, budget):
-        met = "yes" if np.median(ratios) >= budget else "no"
-        return [f"{what}, batch {batch}", timing.quartiles(ratios), f">= {budget}", met]
-
     threads = timing.ratio(searches["one core"], searches["two cores, threading"])
-    lines = [line("two threads against one core", threads, THREADS_BUDGET)]
+    what = f"two threads against one core, batch {batch}"
+    lines = [timing.at_least(what, threads, THREADS_BUDGET)]
     if "torch" in peers:
         against = timing.ratio(peers["torch"]["seconds"], peers["skmtl"]["seconds"])
-        lines.append(line("torch against skmtl, one core", against, TORCH_BUDGET))
+        what = f"torch against skmtl, one core, batch {batch}"
+        lines.append(timing.at_least(what, against, TORCH_BUDGET))
     return lines
-
-
-def plain(value):
-    """Arrays as lists, for JSON."""
-    if isinstance(value, dict):
-        return {key: plain(entry) for key, entry in value.items()}
-    return np.asarray(value).tolist() if isinstance(value, (np.ndarray, list)) else value
 
 
 def main():
@@ -414,14 +362,14 @@ def main():
         print(f"Scores on one core, with threads and with loky: {same}.\n")
         print(f"By lam, mu; J on the training rows\n\n{work_table(result, points)}")
     lines = [line for result in results for line in budgets(result)]
-    print(f"\n{report.table(['what', 'measured (quartiles)', 'budget', 'met'], lines)}\n")
+    print(f"\n{timing.promises(lines)}\n")
     path = report.write(
         "transfer_quick" if args.quick else "transfer",
         {"lam": lams, "mu": mus, "points": points, "n_folds": N_FOLDS, "widths": WIDTHS,
          "alpha": ALPHA, "learning_rate_init": RATE, "n_epochs": n_epochs, "repeats": repeats,
          "n_per_class": N_PER_CLASS, "dtype": "float32", "feature_map": "affine",
          "torch": None if torch is None else torch.__version__},
-        [plain(result) for result in results],
+        results,
         seconds,
     )  # fmt: skip
     print(f"{seconds:.0f} s; {path}")
