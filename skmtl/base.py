@@ -27,6 +27,7 @@ from skmtl.plugins.registry import resolve
 from skmtl.plugins.weightings import Uniform
 from skmtl.prediction import NetworkPredictor
 from skmtl.tasks import encode_labels
+from skmtl.threads import blas_threads
 
 
 class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
@@ -253,9 +254,10 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
 
         if not any(task.rows.size for task in problem.tasks):
             return History()
-        if self._uses_lbfgs:
-            return run_lbfgs(problem, self._schedule(), watch, snapshot)
-        return run_epochs(problem, self._schedule(), watch, snapshot, validate)
+        with blas_threads(problem.largest_product(full=self._uses_lbfgs)):
+            if self._uses_lbfgs:
+                return run_lbfgs(problem, self._schedule(), watch, snapshot)
+            return run_epochs(problem, self._schedule(), watch, snapshot, validate)
 
     def _obstacle_to_partial_fit(self):
         """Why there is no ``partial_fit`` with these parameters; None if there is."""
@@ -283,7 +285,8 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
             problem.weighting_state[...] = resume["weighting_state"]
         if any(task.rows.size for task in problem.tasks):
             before = problem.theta.copy()
-            loss, task_losses, finished = problem.epoch(self.learning_rate_init)
+            with blas_threads(problem.largest_product(full=False)):
+                loss, task_losses, finished = problem.epoch(self.learning_rate_init)
             if not finished:
                 problem.theta[:] = before
                 suspects = problem.suspects(before)

@@ -124,6 +124,15 @@ class Problem:
         """Batches of the domain that has the most."""
         return int(self._domain_table.n_batches.max())
 
+    def largest_product(self, full):
+        """Multiplications of a step's largest dense product, on a batch or on all rows."""
+        a = self.layout.architecture
+        widths = (a.n_inputs, *a.hidden), (a.n_shared, *a.head_hidden, sum(a.n_outputs))
+        sizes = [n * m for chain in widths for n, m in zip(chain[:-1], chain[1:])]
+        if a.hidden and all(issparse(d.X) and d.map is None for d in self.domains):
+            del sizes[0]
+        return max(sizes) * (self.n_rows if full else min(self.n_rows, self.training.batch_size))
+
     def epoch(self, lr):
         """Run one epoch at a learning rate.
 
