@@ -54,13 +54,16 @@ def test_a_fit_that_fails_gives_them_back():
 def seen_during(monkeypatch, fit):
     """Threads of BLAS when an epoch, or an evaluation on all rows, runs."""
     seen = []
-    for name in ("epoch", "objective"):
 
-        def method(self, *arguments, run=getattr(Problem, name)):
+    def look_and(run):
+        def method(self, *arguments):
             seen.append(n_threads())
             return run(self, *arguments)
 
-        monkeypatch.setattr(Problem, name, method)
+        return method
+
+    for name in ("epoch", "objective"):
+        monkeypatch.setattr(Problem, name, look_and(getattr(Problem, name)))
     fit()
     return {n for one in seen for n in one}
 
