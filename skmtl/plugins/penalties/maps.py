@@ -85,23 +85,24 @@ class Orthogonality(Penalty):
 
 def _squared_length(theta, start, n, strength, grad):
     """strength sum_j theta_j^2 over a slice; adds 2 strength theta_j."""
-    total = 0.0
-    for j in range(start, start + n):
-        total += theta[j] * theta[j]
-        grad[j] += 2 * strength * theta[j]
+    w, dw, total = theta[start : start + n], grad[start : start + n], 0.0
+    for j in range(n):
+        total += w[j] * w[j]
+        dw[j] += 2 * strength * w[j]
     return strength * total
 
 
 def _identity_distance(theta, start, n, strength, grad):
-    """strength ||A - I||^2; adds 2 strength (A - I)."""
-    total = 0.0
+    """strength ||A - I||^2; adds 2 strength (A - I). Between diagonal elements there are n others."""
+    value = 0.0
     for i in range(n):
-        for j in range(n):
-            k = start + i * n + j
-            gap = theta[k] - 1 if i == j else theta[k]
-            total += gap * gap
-            grad[k] += 2 * strength * gap
-    return strength * total
+        k = start + i * (n + 1)
+        gap = theta[k] - 1
+        value += strength * gap * gap
+        grad[k] += 2 * strength * gap
+        if i + 1 < n:
+            value += _squared_length(theta, k + 1, n, strength, grad)
+    return value
 
 
 def _isometry_distance(theta, start, n_in, n_out, strength, grad):
