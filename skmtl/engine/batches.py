@@ -2,6 +2,9 @@
 
 from skmtl.engine.pointers import domain_at, floats, ints, task_at
 
+# A cache line of float32, in which the labels of a row lie.
+LABELS_AT_ONCE = 16
+
 
 def shuffle_rows(data, work, d, rng):
     """Start a pass over domain d: shuffle its rows within the groups that carry the same tasks.
@@ -88,7 +91,7 @@ def sort_labels(net, data, work, theta):
     ints(work.n_present, 0, 1)[0] = n_present
     for d in range(net.n_domains):
         if domain_at(data.domains, d).labels_a_row > 0:
-            transpose_labels(net, data, work, theta, d)
+            transpose_labels(net, data, work, theta, d, n_entries)
         else:
             deal_labels(net, data, work, theta, d, n_entries)
 
@@ -142,25 +145,36 @@ def deal_labels(net, data, work, theta, d, n_entries):
             start[t] -= ints(work.task_count, t, 1)[0]
 
 
-def transpose_labels(net, data, work, theta, d):
-    """The same where all rows carry the same tasks: task by task (159 tasks: 3 times as fast)."""
+def transpose_labels(net, data, work, theta, d, n_entries):
+    """The same where all rows carry the same tasks: a transposition.
+
+    It goes by blocks of tasks, so that what a row has for them is read from memory once.
+    """
     domain = domain_at(data.domains, d)
     n = ints(work.n_rows, d, 1)[0]
     batch = ints(work.batch, domain.row_at, n)
     batch_row = ints(work.batch_row, domain.row_at, n)
     ptr, task, y, weight = labels_of(data, theta, domain)
-    for j in range(domain.labels_a_row):
-        start = ints(work.task_start, task[ptr[domain.first_row] + j], 1)[0]
-        position, row = ints(work.entry_position, start, n), ints(work.entry_row, start, n)
-        entry_y = floats(theta, work.entry_y, start, n)
-        entry_weight = floats(theta, work.entry_weight, start, n)
+    start = ints(work.task_start, 0, net.n_tasks)
+    position, row = ints(work.entry_position, 0, n_entries), ints(work.entry_row, 0, n_entries)
+    entry_y = floats(theta, work.entry_y, 0, n_entries)
+    entry_weight = floats(theta, work.entry_weight, 0, n_entries)
+    first = ptr[domain.first_row]
+    for block in range(0, domain.labels_a_row, LABELS_AT_ONCE):
+        end = min(block + LABELS_AT_ONCE, domain.labels_a_row)
         for i in range(n):
-            position[i] = i
-            entry_y[i] = y[ptr[batch[i]] + j]
-            entry_weight[i] = weight[ptr[batch[i]] + j]
+            label = ptr[batch[i]]
+            for j in range(block, end):
+                e = start[task[first + j]] + i
+                entry_y[e] = y[label + j]
+                entry_weight[e] = weight[label + j]
+    for j in range(domain.labels_a_row):
+        e = start[task[first + j]]
+        for i in range(n):
+            position[e + i] = i
         if domain.is_csr == 1:
             for i in range(n):
-                row[i] = batch_row[i]
+                row[e + i] = batch_row[i]
 
 
 def tasks_present(work):
