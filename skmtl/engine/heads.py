@@ -81,12 +81,18 @@ def read_experts(net, data, work, theta, t):
             rows[i, j] = h[slot[positions[i]], j]
 
 
+def trains_below(net, data, work, theta, d):
+    """Whether anything before the heads has parameters to train."""
+    domain = domain_at(data.domains, d)
+    return net.n_trunk > 0 or batch_dz(net, work, domain, theta, d).shape[0] > 0
+
+
 def backward_to_experts(net, data, work, theta, grad, t, delta):
     """Add the gradient at what the head of task t reads to the experts, and to its gate."""
     task = task_at(net.tasks, t)
     domain = domain_at(data.domains, task.domain)
-    if net.n_trunk == 0 and batch_dz(net, work, domain, theta, task.domain).shape[0] == 0:
-        return  # nothing below has parameters
+    if not trains_below(net, data, work, theta, task.domain):
+        return
     if task.only_expert < 0:
         call_backward_mixture(net.backward_mixture, (net, data, work, theta, grad, t, delta))
         return
