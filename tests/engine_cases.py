@@ -22,9 +22,11 @@ PENALTIES = {"l1": L1(), "l2": L2(), 0.3: ElasticNet(0.3), "identity": IdentityA
 class Case:
     """What to build; the defaults are one task on one dense table.
 
-    ``kind`` is "one" (a task), "many" (three tasks of 3, 2 and 5 classes with missing labels) or
-    "transfer" (two sources with ``map`` and a target without, ``J = (L_s + lam L_t + mu R) /
-    (1 + lam)``). ``widths`` are the columns of the three domains; the last is the target's.
+    ``kind`` is "one" (a task), "many" (three tasks of 3, 2 and 5 classes with missing labels),
+    "complete" (six tasks, most of two classes, with a label on every row), "crowd" (twelve tasks,
+    one label a row) or "transfer" (two sources with ``map`` and a target without,
+    ``J = (L_s + lam L_t + mu R) / (1 + lam)``). ``widths`` are the columns of the three domains;
+    the last is the target's.
     """
 
     kind: str = "one"
@@ -124,6 +126,21 @@ class Case:
             for t, (c, r) in enumerate(zip((5, 5, 5) if self.share_head else (3, 2, 5), rows))
         ]
         return [Domain(X, self.map)], tasks, (5,) if self.share_head else (3, 1, 5)
+
+    def _complete(self, rng):
+        X = self._rows(rng, self.n_rows[0], self.widths[0])
+        n_classes, rows = (2, 2, 3, 2, 2, 2), np.arange(X.shape[0])
+        tasks = [self._task(rng, 0, t, X, c, rows, 1 + t) for t, c in enumerate(n_classes)]
+        return [Domain(X, self.map)], tasks, (1, 1, 3, 1, 1, 1)
+
+    def _crowd(self, rng):
+        X = self._rows(rng, self.n_rows[0], self.widths[0])
+        n_classes = (2, 2, 2, 3, *8 * (2,))
+        tasks = [
+            self._task(rng, 0, t, X, c, np.arange(t, X.shape[0], 12))
+            for t, c in enumerate(n_classes)
+        ]
+        return [Domain(X, self.map)], tasks, tuple(1 if c == 2 else c for c in n_classes)
 
     def _transfer(self, rng):
         scale = 1 / (1 + self.lam)

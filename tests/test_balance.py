@@ -93,6 +93,8 @@ class Weighted:
 
 CASES = {
     "one": Case(kind="one", batch_size=4),
+    "complete": Case(kind="complete", batch_size=4),
+    "crowd": Case(kind="crowd", batch_size=4, n_rows=(29,)),
     "many": Case(kind="many", batch_size=4, n_rows=(29,)),
     "many, csr, hidden heads": Case(kind="many", batch_size=4, sparse=True, head_hidden=(4,)),
     "many, shared head": Case(kind="many", batch_size=4, share_head=True, head_hidden=(3,)),

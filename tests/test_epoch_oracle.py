@@ -29,6 +29,17 @@ CASES = {
     "many, csr": Case(kind="many", batch_size=4, n_rows=(29,), sparse=True),
     "many, hidden heads": Case(kind="many", batch_size=4, head_hidden=(4, 3)),
     "many, shared head": Case(kind="many", batch_size=4, share_head=True),
+    "complete": Case(kind="complete", batch_size=4),
+    "complete, csr": Case(kind="complete", batch_size=4, sparse=True),
+    "complete, no layers": Case(kind="complete", batch_size=4, hidden=()),
+    "complete, own experts": Case(kind="complete", batch_size=4, gate_mask=one_hot(6)),
+    "complete, through blas": Case(
+        kind="complete", batch_size=30, hidden=(64, 32), widths=(40,), n_rows=(60,)
+    ),
+    "crowd": Case(kind="crowd", batch_size=4, n_rows=(29,)),
+    "crowd, csr": Case(kind="crowd", batch_size=4, n_rows=(29,), sparse=True),
+    "crowd, no layers": Case(kind="crowd", batch_size=4, n_rows=(29,), hidden=()),
+    "crowd, own experts": Case(kind="crowd", batch_size=4, n_rows=(29,), gate_mask=one_hot(12)),
     "transfer": Case(kind="transfer", batch_size=4),
     "transfer, unequal": Case(kind="transfer", batch_size=4, n_rows=(29, 11, 3)),
     "transfer, the target is largest": Case(kind="transfer", batch_size=4, n_rows=(3, 7, 21)),

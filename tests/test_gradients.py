@@ -213,6 +213,16 @@ def test_frozen_layers(kind, sparse, n_frozen_layers, experts):
     np.testing.assert_allclose(grad[n:], expected[n:], rtol=1e-12, atol=1e-14)
 
 
+@SPARSE
+@pytest.mark.parametrize("kind", ["complete", "crowd"])
+@pytest.mark.parametrize("feature_map", [None, Affine()], ids=str)
+@pytest.mark.parametrize("hidden", [(), (5,)], ids=str)
+@pytest.mark.parametrize("head_hidden", [(), (3,)], ids=str)
+def test_many_tasks(kind, sparse, feature_map, hidden, head_hidden):
+    case = Case(kind=kind, sparse=sparse, map=feature_map, hidden=hidden, n_rows=(25,))
+    check(replace(case, head_hidden=head_hidden))
+
+
 @WITH_EXPERTS
 @pytest.mark.parametrize("hidden", [(), (64, 32)], ids=str)
 @pytest.mark.parametrize("head_hidden", [(), (48,)], ids=str)

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from skmtl.engine.batches import tasks_present
+from skmtl.engine.heads import head_out
 from skmtl.engine.layers import product, product_bt
-from skmtl.engine.network import head_out
 from skmtl.engine.pointers import (
     call_weighting,
     double_matrix,
@@ -36,7 +37,7 @@ def weigh_tasks(net, work, theta, step, rng):
 def scale_outputs(net, work, theta, with_weights):
     """Turn the plugins' gradients in ``work.dout`` into those of c_t L_t, or of w_t c_t L_t."""
     scale, weights = doubles(work.scale, 0, net.n_tasks), doubles(work.weights, 0, net.n_tasks)
-    for t in range(net.n_tasks):
+    for t in tasks_present(work):
         factor = task_at(net.tasks, t).coefficient * scale[t]
         if with_weights:
             factor *= weights[t]

@@ -2,6 +2,9 @@
 
 from skmtl.engine.pointers import domain_at, floats, ints, task_at
 
+# A cache line of float32, in which the labels of a row lie.
+LABELS_AT_ONCE = 16
+
 
 def shuffle_rows(data, work, d, rng):
     """Start a pass over domain d: shuffle its rows within the groups that carry the same tasks.
@@ -68,46 +71,115 @@ def draw_row(data, work, d, i):
     ints(work.n_rows, d, 1)[0] = 1
 
 
-def sort_labels(net, data, work, theta, d):
-    """Line up the observed labels of domain d's batch task by task: a counting sort."""
+def sort_labels(net, data, work, theta):
+    """Line up the observed labels of all domains' batches task by task: a counting sort."""
+    start, count = ints(work.task_start, 0, net.n_tasks), ints(work.task_count, 0, net.n_tasks)
+    present, out_start = ints(work.present, 0, net.n_tasks), ints(work.out_start, 0, net.n_tasks)
+    for t in range(net.n_tasks):
+        count[t] = 0
+    for d in range(net.n_domains):
+        count_labels(net, data, work, theta, d)
+    n_present = n_entries = n_out = 0
+    for t in range(net.n_tasks):
+        start[t] = n_entries
+        if count[t] > 0:
+            present[n_present] = t
+            out_start[t] = n_out
+            n_present += 1
+            n_entries += count[t]
+            n_out += count[t] * task_at(net.tasks, t).n_out
+    ints(work.n_present, 0, 1)[0] = n_present
+    for d in range(net.n_domains):
+        if domain_at(data.domains, d).labels_a_row > 0:
+            transpose_labels(net, data, work, theta, d, n_entries)
+        else:
+            deal_labels(net, data, work, theta, d, n_entries)
+
+
+def labels_of(data, theta, domain):
+    """Bounds of each row's labels, and their tasks, y and weights, up to the domain's last row."""
+    end = domain.first_row + domain.n_rows
+    ptr = ints(data.label_ptr, 0, end + 1)
+    task = ints(data.label_task, 0, ptr[end])
+    y = floats(theta, data.label_y, 0, ptr[end])
+    return ptr, task, y, floats(theta, data.label_weight, 0, ptr[end])
+
+
+def count_labels(net, data, work, theta, d):
+    """Count the labels of each task in domain d's batch."""
+    domain = domain_at(data.domains, d)
+    n = ints(work.n_rows, d, 1)[0]
+    batch = ints(work.batch, domain.row_at, n)
+    ptr, task, _, _ = labels_of(data, theta, domain)
+    count = ints(work.task_count, 0, net.n_tasks)
+    if domain.labels_a_row > 0:
+        for k in range(ptr[domain.first_row], ptr[domain.first_row] + domain.labels_a_row):
+            count[task[k]] = n
+        return
+    for i in range(n):
+        for k in range(ptr[batch[i]], ptr[batch[i] + 1]):
+            count[task[k]] += 1
+
+
+def deal_labels(net, data, work, theta, d, n_entries):
+    """Give the labels of domain d's batch to their tasks, row by row."""
     domain = domain_at(data.domains, d)
     n = ints(work.n_rows, d, 1)[0]
     batch = ints(work.batch, domain.row_at, n)
     batch_row = ints(work.batch_row, domain.row_at, n)
-    n_rows = domain.first_row + domain.n_rows
-    ptr = ints(data.label_ptr, 0, n_rows + 1)
-    task = ints(data.label_task, 0, ptr[n_rows])
-    y = floats(theta, data.label_y, 0, ptr[n_rows])
-    weight = floats(theta, data.label_weight, 0, ptr[n_rows])
+    ptr, task, y, weight = labels_of(data, theta, domain)
     start = ints(work.task_start, 0, net.n_tasks)
-    count = ints(work.task_count, 0, net.n_tasks)
-
-    for t in range(net.n_tasks):
-        if task_at(net.tasks, t).domain == d:
-            count[t] = 0
+    position, row = ints(work.entry_position, 0, n_entries), ints(work.entry_row, 0, n_entries)
+    entry_y = floats(theta, work.entry_y, 0, n_entries)
+    entry_weight = floats(theta, work.entry_weight, 0, n_entries)
     for i in range(n):
         for k in range(ptr[batch[i]], ptr[batch[i] + 1]):
-            count[task[k]] += 1
-    next_start = domain.entry_at
-    for t in range(net.n_tasks):
-        if task_at(net.tasks, t).domain == d:
-            start[t] = next_start
-            next_start += count[t]
-            count[t] = 0
-
-    entry_position = ints(work.entry_position, 0, next_start)
-    entry_row = ints(work.entry_row, 0, next_start)
-    entry_y = floats(theta, work.entry_y, 0, next_start)
-    entry_weight = floats(theta, work.entry_weight, 0, next_start)
-    for i in range(n):
-        for k in range(ptr[batch[i]], ptr[batch[i] + 1]):
-            t = task[k]
-            e = start[t] + count[t]
-            count[t] += 1
-            entry_position[e] = i
-            entry_row[e] = batch_row[i]
+            e = start[task[k]]
+            start[task[k]] += 1
+            position[e] = i
+            row[e] = batch_row[i]
             entry_y[e] = y[k]
             entry_weight[e] = weight[k]
+    for t in tasks_present(work):
+        if task_at(net.tasks, t).domain == d:
+            start[t] -= ints(work.task_count, t, 1)[0]
+
+
+def transpose_labels(net, data, work, theta, d, n_entries):
+    """The same where all rows carry the same tasks: a transposition.
+
+    It goes by blocks of tasks, so that what a row has for them is read from memory once.
+    """
+    domain = domain_at(data.domains, d)
+    n = ints(work.n_rows, d, 1)[0]
+    batch = ints(work.batch, domain.row_at, n)
+    batch_row = ints(work.batch_row, domain.row_at, n)
+    ptr, task, y, weight = labels_of(data, theta, domain)
+    start = ints(work.task_start, 0, net.n_tasks)
+    position, row = ints(work.entry_position, 0, n_entries), ints(work.entry_row, 0, n_entries)
+    entry_y = floats(theta, work.entry_y, 0, n_entries)
+    entry_weight = floats(theta, work.entry_weight, 0, n_entries)
+    first = ptr[domain.first_row]
+    for block in range(0, domain.labels_a_row, LABELS_AT_ONCE):
+        end = min(block + LABELS_AT_ONCE, domain.labels_a_row)
+        for i in range(n):
+            label = ptr[batch[i]]
+            for j in range(block, end):
+                e = start[task[first + j]] + i
+                entry_y[e] = y[label + j]
+                entry_weight[e] = weight[label + j]
+    for j in range(domain.labels_a_row):
+        e = start[task[first + j]]
+        for i in range(n):
+            position[e + i] = i
+        if domain.is_csr == 1:
+            for i in range(n):
+                row[e + i] = batch_row[i]
+
+
+def tasks_present(work):
+    """The tasks that have entries, in order."""
+    return ints(work.present, 0, ints(work.n_present, 0, 1)[0])
 
 
 def entries(work, t):

@@ -44,8 +44,8 @@ OPTIONS = {
 # Kinds that only compiled code calls: they need none of the wrappers that Python would.
 INTERNAL = (
     "forward_domain",
-    "forward_task",
-    "backward_task",
+    "forward_tasks",
+    "backward_tasks",
     "backward_domain",
     "mix_experts",
     "backward_mixture",
@@ -79,8 +79,8 @@ def signatures(f):
         "forward_csr": none(rv, rv, jv, iv, iv, rv, v, m),
         "backward_csr": none(rv, rv, jv, iv, iv, rv, v, rm, v),
         "forward_domain": none(*records, v, i, i, rng),
-        "forward_task": types.float64(*records, v, i, i, rng),
-        "backward_task": none(*records, v, v, v, i),
+        "forward_tasks": types.float64(*records, v, i, rng),
+        "backward_tasks": none(*records, v, v, v, iv),
         "backward_domain": none(*records, v, v, v, i),
         "mix_experts": none(*records, v, i),
         "backward_mixture": none(*records, v, v, i, m),

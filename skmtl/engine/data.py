@@ -75,6 +75,8 @@ def lay_out_rows(domains, tasks, batch_size, dtype):
         order, group_sizes = _spread(n_labels, labels[0], len(tasks))
         table[d].first_row, table[d].n_rows = first_row, rows.size
         table[d].first_group, table[d].n_groups = first_group, group_sizes.size
+        if rows.size and (n_labels == n_labels[0]).all() and _repeats(labels[0], n_labels[0]):
+            table[d].labels_a_row = n_labels[0]
         table[d].n_batches = max(1, -(-rows.size // batch_size))
         # Bounds of the groups are counted from the domain's first row; one more ends the last.
         parts.append((rows, order, _bounds(group_sizes), n_labels, *labels))
@@ -85,6 +87,11 @@ def lay_out_rows(domains, tasks, batch_size, dtype):
     )
     y, weight = y.astype(dtype), weight.astype(dtype)
     return Rows(rows, order, group_ptr, _bounds(n_labels), task, y, weight), table, keep
+
+
+def _repeats(task, n):
+    """Whether the same n tasks come again and again."""
+    return n > 0 and (task.reshape(-1, n) == task[:n]).all()
 
 
 def _bounds(sizes):

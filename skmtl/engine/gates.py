@@ -6,6 +6,7 @@ Entered by address: a fit without gates does not compile them.
 import numpy as np
 
 from skmtl.engine.batches import entries
+from skmtl.engine.heads import head_input
 from skmtl.engine.layers import add_columns, add_csr_product_at, fill_zero
 from skmtl.engine.layout import CONSTANT, FIXED, LINEAR
 from skmtl.engine.network import (
@@ -15,7 +16,6 @@ from skmtl.engine.network import (
     expert_gradient,
     expert_output,
     expert_slots,
-    head_input,
     reads_csr,
 )
 from skmtl.engine.pointers import (

@@ -42,6 +42,18 @@ def product(net, a, b, out):
                 out[i, j] += aik * b[k, j]
 
 
+def add_product(net, a, b, out):
+    """out += a b."""
+    if a.size * b.shape[1] > SMALL_PRODUCT:
+        gemm(net.gemm, 0, 0, a, b, 1, out)
+        return
+    for i in range(a.shape[0]):
+        for k in range(a.shape[1]):
+            aik = a[i, k]
+            for j in range(b.shape[1]):
+                out[i, j] += aik * b[k, j]
+
+
 def product_bt(net, a, b, out):
     """out = a b^T; overwrites out."""
     if a.size * b.shape[0] > SMALL_PRODUCT:

@@ -1,15 +1,12 @@
-"""Forward and backward through maps, experts, gates and heads, for the batch in WORK."""
+"""Forward and backward through maps and experts, for the batch in WORK."""
 
 from skmtl.engine.batches import entries
 from skmtl.engine.layers import (
     activate,
-    add_bias,
     add_columns,
     add_csr_product_at,
-    add_csr_product_bt,
     add_product_at,
     csr_product,
-    csr_product_bt,
     drop_out,
     fill_zero,
     product,
@@ -20,10 +17,8 @@ from skmtl.engine.layers import (
 from skmtl.engine.pointers import (
     call_backward,
     call_backward_csr,
-    call_backward_mixture,
     call_forward,
     call_forward_csr,
-    call_mix_experts,
     domain_at,
     float_matrix,
     floats,
@@ -286,180 +281,3 @@ def backward_experts(net, data, work, theta, grad, d):
                 position = positions[i]
                 for j in range(net.n_inputs):
                     dz[position, j] += delta[i, j]
-
-
-# --- what a task's head reads ------------------------------------------------------------
-
-
-def head_reads_csr(net, domain):
-    """Whether the heads read CSR rows directly, because there is no layer before them."""
-    return net.n_trunk == 0 and reads_csr(domain)
-
-
-def reads_expert_directly(net, work, t):
-    """Whether the head's input is the output of one expert, row for row."""
-    task = task_at(net.tasks, t)
-    if task.only_expert < 0:
-        return False
-    n = ints(work.expert_n_rows, task.domain * net.n_experts + task.only_expert, 1)[0]
-    return n == entries(work, t)[1]
-
-
-def head_input(net, data, work, theta, t):
-    """The rows (m, n_shared) that the head of task t reads."""
-    task = task_at(net.tasks, t)
-    if reads_expert_directly(net, work, t):
-        domain = domain_at(data.domains, task.domain)
-        return expert_output(net, work, domain, theta, task.domain, task.only_expert)
-    start, m = entries(work, t)
-    return float_matrix(theta, work.mixture, start * net.n_shared, m, net.n_shared)
-
-
-def read_experts(net, data, work, theta, t):
-    """Fill in what the head of task t reads, unless that is an expert's rows, or X, as they are."""
-    task = task_at(net.tasks, t)
-    domain = domain_at(data.domains, task.domain)
-    if reads_expert_directly(net, work, t) or head_reads_csr(net, domain):
-        return
-    if task.only_expert < 0:
-        call_mix_experts(net.mix_experts, (net, data, work, theta, t))
-        return
-    start, m = entries(work, t)
-    positions = ints(work.entry_position, start, m)
-    h = expert_output(net, work, domain, theta, task.domain, task.only_expert)
-    slot = expert_slots(net, work, domain, task.domain, task.only_expert)
-    rows = head_input(net, data, work, theta, t)
-    for i in range(m):
-        for j in range(net.n_shared):
-            rows[i, j] = h[slot[positions[i]], j]
-
-
-def backward_to_experts(net, data, work, theta, grad, t, delta):
-    """Add the gradient at what the head of task t reads to the experts, and to its gate."""
-    task = task_at(net.tasks, t)
-    domain = domain_at(data.domains, task.domain)
-    if net.n_trunk == 0 and batch_dz(net, work, domain, theta, task.domain).shape[0] == 0:
-        return  # nothing below has parameters
-    if task.only_expert < 0:
-        call_backward_mixture(net.backward_mixture, (net, data, work, theta, grad, t, delta))
-        return
-    dh = expert_gradient(net, work, domain, theta, task.domain, task.only_expert)
-    if reads_expert_directly(net, work, t):
-        for i in range(dh.shape[0]):
-            for j in range(dh.shape[1]):
-                dh[i, j] += delta[i, j]
-        return
-    start, m = entries(work, t)
-    positions = ints(work.entry_position, start, m)
-    slot = expert_slots(net, work, domain, task.domain, task.only_expert)
-    for i in range(m):
-        for j in range(net.n_shared):
-            dh[slot[positions[i]], j] += delta[i, j]
-
-
-# --- heads ---------------------------------------------------------------------------------------
-
-
-def hidden_layer(net, head, k):
-    """The k-th hidden LAYER of a head."""
-    return layer_at(net.layers, net.n_experts * net.n_trunk + head * net.n_head_hidden + k)
-
-
-def output_layer(net, head):
-    """The output LAYER of a head, whose weights are stored (n_out, n_in)."""
-    first = net.n_experts * net.n_trunk + net.n_heads * net.n_head_hidden
-    return layer_at(net.layers, first + head)
-
-
-def head_layer(net, work, buffer, theta, t, k):
-    """View (m, width) of hidden layer k of task t's head."""
-    width = ints(net.head_width, 0, net.n_head_hidden + 1)
-    start, m = entries(work, t)
-    offset = start * width[net.n_head_hidden] + m * width[k]
-    return float_matrix(theta, buffer, offset, m, width[k + 1] - width[k])
-
-
-def head_out(net, work, buffer, theta, t):
-    """View (m, n_out) of task t's outputs in ``work.out`` or ``work.dout``."""
-    start, m = entries(work, t)
-    return float_matrix(theta, buffer, start * net.max_outputs, m, task_at(net.tasks, t).n_out)
-
-
-def forward_head(net, data, work, theta, t, dropout, rng):
-    """out = f_t(H_t) on the rows that carry a label of task t."""
-    task = task_at(net.tasks, t)
-    domain = domain_at(data.domains, task.domain)
-    on_csr = head_reads_csr(net, domain)
-    values, indices, indptr = csr_arrays(domain, theta)
-    start, m = entries(work, t)
-    rows = ints(work.entry_row, start, m)
-    a = head_input(net, data, work, theta, t)
-    for k in range(net.n_head_hidden):
-        layer = hidden_layer(net, task.head, k)
-        weight = matrix(theta, layer.weight, layer.n_in, layer.n_out)
-        h = head_layer(net, work, work.head_activation, theta, t, k)
-        slope = head_layer(net, work, work.head_slope, theta, t, k)
-        if k == 0 and on_csr:
-            csr_product(values, indices, indptr, rows, weight, h)
-        else:
-            product(net, a, weight, h)
-        activate(h, vector(theta, layer.bias, layer.n_out), layer.activation, slope)
-        if dropout > 0:
-            drop_out(h, slope, dropout, rng)
-        a = h
-    layer = output_layer(net, task.head)
-    weight = matrix(theta, layer.weight, layer.n_out, layer.n_in)
-    out = head_out(net, work, work.out, theta, t)
-    if on_csr and net.n_head_hidden == 0:
-        csr_product_bt(values, indices, indptr, rows, weight, out)
-    else:
-        product_bt(net, a, weight, out)
-    add_bias(out, vector(theta, layer.bias, layer.n_out))
-
-
-def backward_head(net, data, work, theta, grad, t):
-    """Walk task t's head back from ``work.dout``: adds to grad; gives the gradient at H_t.
-
-    Where the head reads CSR rows there is no gradient at H_t to give.
-    """
-    task = task_at(net.tasks, t)
-    domain = domain_at(data.domains, task.domain)
-    on_csr = head_reads_csr(net, domain)
-    values, indices, indptr = csr_arrays(domain, theta)
-    start, m = entries(work, t)
-    rows = ints(work.entry_row, start, m)
-    n_hidden = net.n_head_hidden
-
-    layer = output_layer(net, task.head)
-    delta = head_out(net, work, work.dout, theta, t)
-    add_columns(delta, vector(grad, layer.bias, layer.n_out))
-    dweight = matrix(grad, layer.weight, layer.n_out, layer.n_in)
-    if on_csr and n_hidden == 0:
-        add_csr_product_bt(values, indices, indptr, rows, delta, dweight)
-        return delta
-    below = head_input(net, data, work, theta, t)
-    if n_hidden > 0:
-        below = head_layer(net, work, work.head_activation, theta, t, n_hidden - 1)
-    add_product_at(net, delta, below, dweight)
-    weight = matrix(theta, layer.weight, layer.n_out, layer.n_in)
-    below_delta = float_matrix(theta, work.delta, (n_hidden % 2) * work.delta_size, m, layer.n_in)
-    product(net, delta, weight, below_delta)
-    delta = below_delta
-
-    for k in range(n_hidden - 1, -1, -1):
-        layer = hidden_layer(net, task.head, k)
-        scale_by(delta, head_layer(net, work, work.head_slope, theta, t, k))
-        add_columns(delta, vector(grad, layer.bias, layer.n_out))
-        dhidden = matrix(grad, layer.weight, layer.n_in, layer.n_out)
-        if k == 0 and on_csr:
-            add_csr_product_at(values, indices, indptr, rows, delta, dhidden)
-            return delta
-        below = head_input(net, data, work, theta, t)
-        if k > 0:
-            below = head_layer(net, work, work.head_activation, theta, t, k - 1)
-        add_product_at(net, below, delta, dhidden)
-        weight = matrix(theta, layer.weight, layer.n_in, layer.n_out)
-        below_delta = float_matrix(theta, work.delta, (k % 2) * work.delta_size, m, layer.n_in)
-        product_bt(net, delta, weight, below_delta)
-        delta = below_delta
-    return delta

@@ -1,44 +1,67 @@
-"""A step's four passes: each domain forward, each task forth and back, each domain back.
+"""A step's four passes: each domain forward, the tasks forth and back, each domain back.
 
 Entered by address: the two gradients of ``engine.train`` share their machine code.
 """
 
-from skmtl.engine.batches import entries, sort_labels
-from skmtl.engine.network import (
-    backward_experts,
-    backward_head,
-    backward_map,
-    backward_to_experts,
-    forward_experts,
-    forward_head,
-    read_experts,
-    read_input,
+from skmtl.engine.batches import tasks_present
+from skmtl.engine.flat_heads import (
+    backward_abreast,
+    backward_few,
+    forward_abreast,
+    forward_few,
+    has_few_rows,
+    n_abreast,
 )
+from skmtl.engine.heads import backward_head, backward_to_experts, forward_head, read_experts
+from skmtl.engine.network import backward_experts, backward_map, forward_experts, read_input
 from skmtl.engine.pointers import domain_at, doubles, task_at
 from skmtl.engine.terms import task_loss
 
 
 def forward_domain(net, data, work, theta, d, full, rng):
     """Read and map the batch of domain d, and run its experts."""
-    sort_labels(net, data, work, theta, d)
     read_input(net, data, work, theta, d)
     forward_experts(net, data, work, theta, d, 0.0 if full else net.dropout, rng)
 
 
-def forward_task(net, data, work, theta, t, full, rng):
-    """Run the head of task t and its loss; gives c_t L_t."""
-    n_batches = domain_at(data.domains, task_at(net.tasks, t).domain).n_batches
-    read_experts(net, data, work, theta, t)
-    forward_head(net, data, work, theta, t, 0.0 if full else net.dropout, rng)
-    task_loss(net, work, theta, t, 1 if full else n_batches)
-    return doubles(work.terms, t, 1)[0]
+def forward_tasks(net, data, work, theta, full, rng):
+    """Run the heads of the tasks that have entries, and their losses; gives sum_t c_t L_t."""
+    losses, terms = doubles(work.losses, 0, net.n_tasks), doubles(work.terms, 0, net.n_tasks)
+    scale = doubles(work.scale, 0, net.n_tasks)
+    for t in range(net.n_tasks):
+        losses[t] = terms[t] = scale[t] = 0.0
+    present = tasks_present(work)
+    k = 0
+    while k < present.size:
+        t, n = present[k], n_abreast(net, data, work, present[k:])
+        if n > 0:
+            forward_abreast(net, data, work, theta, t, n)
+        elif has_few_rows(net, data, work, t):
+            forward_few(net, data, work, theta, t)
+        else:
+            read_experts(net, data, work, theta, t)
+            forward_head(net, data, work, theta, t, 0.0 if full else net.dropout, rng)
+        k += max(n, 1)
+    value = 0.0
+    for t in present:
+        n_batches = domain_at(data.domains, task_at(net.tasks, t).domain).n_batches
+        value += task_loss(net, work, theta, t, 1 if full else n_batches)
+    return value
 
 
-def backward_task(net, data, work, theta, head_grad, gate_grad, t):
-    """From task t's outputs to its experts; adds to the gradients of its head and of its gate."""
-    if entries(work, t)[1] > 0:
-        delta = backward_head(net, data, work, theta, head_grad, t)
-        backward_to_experts(net, data, work, theta, gate_grad, t, delta)
+def backward_tasks(net, data, work, theta, head_grad, gate_grad, present):
+    """From the outputs of tasks to their experts; adds to the gradients of heads and of gates."""
+    k = 0
+    while k < present.size:
+        t, n = present[k], n_abreast(net, data, work, present[k:])
+        if n > 0:
+            backward_abreast(net, data, work, theta, head_grad, t, n)
+        elif has_few_rows(net, data, work, t):
+            backward_few(net, data, work, theta, head_grad, t)
+        else:
+            delta = backward_head(net, data, work, theta, head_grad, t)
+            backward_to_experts(net, data, work, theta, gate_grad, t, delta)
+        k += max(n, 1)
 
 
 def backward_domain(net, data, work, theta, trunk_grad, map_grad, d):

@@ -132,13 +132,13 @@ def call_forward_domain(address, arguments):
     return plain_functions[address](*arguments)
 
 
-def call_forward_task(address, arguments):
-    """Call ``passes.forward_task``."""
+def call_forward_tasks(address, arguments):
+    """Call ``passes.forward_tasks``."""
     return plain_functions[address](*arguments)
 
 
-def call_backward_task(address, arguments):
-    """Call ``passes.backward_task``."""
+def call_backward_tasks(address, arguments):
+    """Call ``passes.backward_tasks``."""
     return plain_functions[address](*arguments)
 
 

@@ -466,8 +466,8 @@ class Problem:
             catch_up_rows=self._kernel(lazy.catch_up_rows) if self.n_lazy else 0,
             gemm=compiler.gemm_address(dtype.name),
             forward_domain=self._kernel(passes.forward_domain),
-            forward_task=self._kernel(passes.forward_task),
-            backward_task=self._kernel(passes.backward_task),
+            forward_tasks=self._kernel(passes.forward_tasks),
+            backward_tasks=self._kernel(passes.backward_tasks),
             backward_domain=self._kernel(passes.backward_domain),
             mix_experts=self._kernel(gates.mix_experts) if mixes else 0,
             backward_mixture=self._kernel(gates.backward_mixture) if mixes else 0,
@@ -487,7 +487,7 @@ class Problem:
         n_rows = n_entries = n_x = n_z = map_work = 0
         for row, domain in zip(table, self.domains, strict=True):
             row.max_rows = row.n_rows if full else -(-row.n_rows // row.n_batches)
-            row.row_at, row.entry_at, row.x_at, row.z_at = n_rows, n_entries, n_x, n_z
+            row.row_at, row.x_at, row.z_at = n_rows, n_x, n_z
             most = np.sort(n_labels[row.first_row : row.first_row + row.n_rows])[-row.max_rows :]
             n_rows += int(row.max_rows)
             n_entries += int(most.sum())
@@ -536,6 +536,9 @@ class Problem:
             csr_row=ints(n_rows),
             task_start=ints(n_tasks),
             task_count=ints(n_tasks),
+            out_start=ints(n_tasks),
+            n_present=ints(1),
+            present=ints(n_tasks),
             entry_position=ints(n_entries),
             entry_row=ints(n_entries),
             entry_y=floats(n_entries),

@@ -43,10 +43,10 @@ DOMAIN = _record("""
     map_work_size
     first_row        # slice of the rows in use
     n_rows
+    labels_a_row     # if every row carries the same tasks; else 0
     n_batches        # batches in one pass over the rows
     max_rows         # rows in the largest batch
     row_at           # offsets into the buffers of WORK
-    entry_at
     x_at
     z_at
     first_group      # slice of group_ptr
@@ -143,8 +143,8 @@ NET = _record("""
     catch_up_rows    # function of engine.lazy, likewise
     gemm             # function: BLAS's matrix product
     forward_domain   # functions of engine.passes
-    forward_task
-    backward_task
+    forward_tasks
+    backward_tasks
     backward_domain
     mix_experts      # functions of engine.gates, 0 where no task mixes experts
     backward_mixture
@@ -172,8 +172,11 @@ WORK = _record("""
     csr_row          # int, scratch
     task_start       # int (n_tasks,) first entry of each task
     task_count       # int (n_tasks,)
+    out_start        # int (n_tasks,) where the outputs of each task start
+    n_present        # int (1,) tasks with entries
+    present          # int (n_tasks,) which ones, in order
     entry_position   # int, position in the batch
-    entry_row        # int, row of X
+    entry_row        # int, row of X; for CSR
     entry_y          # float
     entry_weight     # float
     x                # float, gathered rows

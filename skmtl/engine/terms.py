@@ -1,7 +1,7 @@
 """The terms of the objective on the batch in WORK: losses and penalties."""
 
 from skmtl.engine.batches import entries
-from skmtl.engine.network import head_out
+from skmtl.engine.heads import head_out
 from skmtl.engine.pointers import (
     call_loss,
     call_penalty,
@@ -16,7 +16,7 @@ from skmtl.engine.pointers import (
 
 
 def task_loss(net, work, theta, t, n_batches):
-    """The batch's unbiased estimate of L_t; leaves the plugin's gradient in ``work.dout``.
+    """The batch's unbiased estimate of c_t L_t; leaves the plugin's gradient in ``work.dout``.
 
     A plugin gives the weighted mean over the rows it sees. Times their weight over the task's
     total weight, times the number of batches in a pass, its expectation is L_t, whatever the
@@ -26,9 +26,6 @@ def task_loss(net, work, theta, t, n_batches):
     start, m = entries(work, t)
     losses, scale = doubles(work.losses, 0, net.n_tasks), doubles(work.scale, 0, net.n_tasks)
     terms = doubles(work.terms, 0, net.n_tasks)
-    losses[t] = terms[t] = scale[t] = 0.0
-    if m == 0:
-        return
     weight = floats(theta, work.entry_weight, start, m)
     total = 0.0
     for i in range(m):
@@ -45,6 +42,7 @@ def task_loss(net, work, theta, t, n_batches):
         ),
     )
     terms[t] = task.coefficient * losses[t]
+    return terms[t]
 
 
 def penalize(net, work, theta, grad, full):

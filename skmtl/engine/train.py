@@ -19,17 +19,18 @@ from skmtl.engine.batches import (
     draw_batch,
     draw_everything,
     draw_row,
-    entries,
     shuffle_rows,
+    sort_labels,
+    tasks_present,
 )
 from skmtl.engine.network import clear_domain
 from skmtl.engine.pointers import (
     call_align,
     call_backward_domain,
-    call_backward_task,
+    call_backward_tasks,
     call_catch_up_rows,
     call_forward_domain,
-    call_forward_task,
+    call_forward_tasks,
     call_gradient,
     call_optimizer,
     domain_at,
@@ -49,12 +50,10 @@ def forward(net, data, work, theta, full, rng):
 
     ``full`` says that the batch holds every row: each loss is the whole L_t, without dropout.
     """
+    sort_labels(net, data, work, theta)
     for d in range(net.n_domains):
         call_forward_domain(net.forward_domain, (net, data, work, theta, d, full, rng))
-    value = 0.0
-    for t in range(net.n_tasks):
-        value += call_forward_task(net.forward_task, (net, data, work, theta, t, full, rng))
-    return value
+    return call_forward_tasks(net.forward_tasks, (net, data, work, theta, full, rng))
 
 
 def gradient(net, data, work, theta, grad, full, step, rng):
@@ -70,8 +69,8 @@ def gradient(net, data, work, theta, grad, full, step, rng):
     clear(grad if full else vector(grad, net.n_lazy, grad.size - net.n_lazy))
     for d in range(net.n_domains):
         clear_domain(net, data, work, theta, d)
-    for t in range(net.n_tasks):
-        call_backward_task(net.backward_task, (net, data, work, theta, grad, grad, t))
+    present = tasks_present(work)
+    call_backward_tasks(net.backward_tasks, (net, data, work, theta, grad, grad, present))
     if net.n_alignments > 0:
         value += call_align(net.align, (net, data, work, theta, grad, rng))
     for d in range(net.n_domains):
@@ -90,13 +89,15 @@ def gradient_by_task(net, data, work, theta, grad, full, step, rng):
         weigh_tasks(net, work, theta, step, rng)
     scale_outputs(net, work, theta, net.needs_gram == 0)
     for t in range(net.n_tasks):
+        clear(task_gradient(net, work, theta, t))
+    present = tasks_present(work)
+    for k in range(present.size):
+        t = present[k]
         d, row = task_at(net.tasks, t).domain, task_gradient(net, work, theta, t)
-        clear(row)
-        if entries(work, t)[1] > 0:
-            clear_domain(net, data, work, theta, d)
-            of_head = row if net.heads_in_common == 1 else grad
-            call_backward_task(net.backward_task, (net, data, work, theta, of_head, grad, t))
-            call_backward_domain(net.backward_domain, (net, data, work, theta, row, grad, d))
+        of_head, alone = row if net.heads_in_common == 1 else grad, present[k : k + 1]
+        clear_domain(net, data, work, theta, d)
+        call_backward_tasks(net.backward_tasks, (net, data, work, theta, of_head, grad, alone))
+        call_backward_domain(net.backward_domain, (net, data, work, theta, row, grad, d))
     record_gram(net, work, theta)
     if net.needs_gram == 1:
         weigh_tasks(net, work, theta, step, rng)
