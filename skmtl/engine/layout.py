@@ -127,7 +127,9 @@ class Layout:
             np.int64,
         ).reshape(n_heads, 5)
 
-        self.output_columns = [slice(*of_head) for of_head in itertools.pairwise(first_row.tolist())]
+        self.output_columns = [
+            slice(*of_head) for of_head in itertools.pairwise(first_row.tolist())
+        ]
 
         self.map_offsets = self._allocate_each(a.map_sizes)
         self.alignment_offsets = self._allocate_each(a.alignment_sizes)
