@@ -1,5 +1,6 @@
 """What both estimators share on the way to a fitted network: check, lay out, train, store."""
 
+import functools
 from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral, Real
@@ -18,6 +19,7 @@ from skmtl._compat import (
     callback_state,
 )
 from skmtl.engine.blocks import OWN, ROLE
+from skmtl.engine.forward import in_blocks
 from skmtl.engine.layers import ACTIVATIONS
 from skmtl.engine.layout import Layout
 from skmtl.fitting import History, Schedule, divergence_message, run_epochs, run_lbfgs
@@ -162,11 +164,9 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
         """Function that scores the problem's theta, as it then is, on validation rows."""
 
         def score():
-            proba = (
-                self._proba_of_inputs(problem.layout, problem.theta, Z, t)
-                for t in range(codes.shape[1])
-            )
-            return mean_task_accuracy(codes, np.column_stack([p.argmax(axis=1) for p in proba]))
+            layout = problem.layout
+            predict = functools.partial(self._most_probable, layout, problem.theta)
+            return mean_task_accuracy(codes, np.column_stack(in_blocks(predict, layout, Z)))
 
         return score
 

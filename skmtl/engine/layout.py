@@ -6,6 +6,7 @@ of all heads as one matrix, their biases, feature maps, parameters of alignments
 penalty's own.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,6 +83,8 @@ class Layout:
         Kind, and offset or -1.
     blocks : ndarray of shape (n_blocks, 6), int64
         The weight matrices of trunk and heads, and the penalty's own, see ``engine.blocks``.
+    output_columns : list of slice
+        Where the outputs of each head are among those of ``all_outputs``.
     map_offsets : ndarray of shape (n_domains + 1,), int64
     alignment_offsets : ndarray of shape (n_alignments + 1,), int64
     depth_offsets : ndarray of shape (n_trunk + 1,), int64
@@ -126,6 +129,10 @@ class Layout:
             ],
             np.int64,
         ).reshape(n_heads, 5)
+
+        self.output_columns = [
+            slice(*of_head) for of_head in itertools.pairwise(first_row.tolist())
+        ]
 
         self.map_offsets = self._allocate_each(a.map_sizes)
         self.alignment_offsets = self._allocate_each(a.alignment_sizes)
@@ -181,7 +188,13 @@ class Layout:
 
     def output_weight_bias(self, theta, head):
         """Views (weight of shape (n_in, n_out), bias) of a head's output layer."""
-        w, b, n_in, n_out, _ = self.outputs[head]
+        w, b, n_in, n_out, _ = self.outputs[head].tolist()
+        return theta[w : w + n_in * n_out].reshape(n_out, n_in).T, theta[b : b + n_out]
+
+    def all_outputs(self, theta):
+        """Views (weight of shape (n_in, n_all_out), bias) of all output layers side by side."""
+        w, b, n_in = self.outputs[0, :3].tolist()
+        n_out = sum(self.architecture.n_outputs)
         return theta[w : w + n_in * n_out].reshape(n_out, n_in).T, theta[b : b + n_out]
 
     def dense_layers(self, theta):

@@ -93,7 +93,7 @@ def _squared_length(theta, start, n, strength, grad):
 
 
 def _identity_distance(theta, start, n, strength, grad):
-    """strength ||A - I||^2; adds 2 strength (A - I). Between diagonal elements there are n others."""
+    """strength ||A - I||^2; adds 2 strength (A - I). n others lie between diagonal elements."""
     value = 0.0
     for i in range(n):
         k = start + i * (n + 1)
