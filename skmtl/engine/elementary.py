@@ -62,9 +62,9 @@ def log(x):
 def log1p(x):
     """log(1 + x), for x from 0 to 1."""
     c = numbers_of(x)
-    if x > c.root_2_m1:
-        return c.log_2 + log_1p_near_zero(c.half * (x - c.one), c)
-    return log_1p_near_zero(x, c)
+    near_one = x > c.root_2_m1  # then by log 2 + log((1 + x) / 2)
+    f = c.half * (x - c.one) if near_one else x
+    return (c.log_2 if near_one else c.zero) + log_1p_near_zero(f, c)
 
 
 def log_1p_near_zero(f, c):

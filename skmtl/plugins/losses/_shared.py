@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.special import expit, softmax
 
+from skmtl.engine.elementary import exp
+
 
 def total_weight(weight):
     """sum_i weight_i, in double precision."""
@@ -10,6 +12,33 @@ def total_weight(weight):
     for i in range(weight.size):
         total += np.float64(weight[i])
     return total
+
+
+def column(x):
+    """The only column of an array (n, 1) as a vector: loops over it know that it is contiguous."""
+    return x.reshape(x.size)
+
+
+def largest(x, i):
+    """max_j x_ij, unless a number of the row is NaN."""
+    top = x[i, 0]
+    for j in range(1, x.shape[1]):
+        top = max(top, x[i, j])
+    return top
+
+
+def powers(out, grad):
+    """Overwrites grad with exp(out_ij - max_k out_ik).
+
+    The exponentials come in one pass over all numbers: rows are too short for vectors.
+    """
+    for i in range(out.shape[0]):
+        top = largest(out, i)
+        for j in range(out.shape[1]):
+            grad[i, j] = out[i, j] - top
+    flat = grad.reshape(grad.size)
+    for k in range(flat.size):
+        flat[k] = exp(flat[k])
 
 
 def class_probabilities(out):

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from skmtl.engine.elementary import exp
 from skmtl.plugins.base import RegressionLoss
-from skmtl.plugins.losses._shared import total_weight
+from skmtl.plugins.losses._shared import column, total_weight
 
 
 class SquaredError(RegressionLoss):
@@ -27,10 +28,11 @@ class SquaredError(RegressionLoss):
     def value_grad(out, y, weight, hp, grad):
         """Weighted mean; overwrites grad with w_i (z_i - y_i) / sum(w)."""
         total, value = total_weight(weight), 0.0
-        for i in range(out.shape[0]):
-            w, error = weight[i] / total, np.float64(out[i, 0]) - y[i, 0]
+        out, y, grad = column(out), column(y), column(grad)
+        for i in range(out.size):
+            w, error = weight[i] / total, np.float64(out[i]) - y[i]
             value += w * (0.5 * error * error)
-            grad[i, 0] = w * error
+            grad[i] = w * error
         return value
 
 
@@ -71,15 +73,16 @@ class Huber(RegressionLoss):
     def value_grad(out, y, weight, hp, grad):
         """Weighted mean; overwrites grad with w_i e_i min(1, delta / |e_i|) / sum(w)."""
         total, value, delta = total_weight(weight), 0.0, np.float64(hp[0])
-        for i in range(out.shape[0]):
-            w, error = weight[i] / total, np.float64(out[i, 0]) - y[i, 0]
+        out, y, grad = column(out), column(y), column(grad)
+        for i in range(out.size):
+            w, error = weight[i] / total, np.float64(out[i]) - y[i]
             size = abs(error)
             if size <= delta:
                 value += w * (0.5 * error * error)
-                grad[i, 0] = w * error
+                grad[i] = w * error
             else:
                 value += w * (delta * (size - 0.5 * delta))
-                grad[i, 0] = w * (delta * (error / size))
+                grad[i] = w * (delta * (error / size))
         return value
 
 
@@ -107,11 +110,12 @@ class Poisson(RegressionLoss):
     def value_grad(out, y, weight, hp, grad):
         """Weighted mean; overwrites grad with w_i (exp(z_i) - y_i) / sum(w)."""
         total, value = total_weight(weight), 0.0
-        for i in range(out.shape[0]):
-            w, z, count = weight[i] / total, np.float64(out[i, 0]), y[i, 0]
-            mean = np.exp(z)
+        out, y, grad = column(out), column(y), column(grad)
+        for i in range(out.size):
+            w, z, count = weight[i] / total, np.float64(out[i]), y[i]
+            mean = exp(z)
             value += w * (mean - count * z)
-            grad[i, 0] = w * (mean - count)
+            grad[i] = w * (mean - count)
         return value
 
     def check_targets(self, y):
@@ -159,13 +163,14 @@ class Pinball(RegressionLoss):
     def value_grad(out, y, weight, hp, grad):
         """Weighted mean; overwrites grad with w_i (1 - q) / sum(w) or -w_i q / sum(w)."""
         total, value, quantile = total_weight(weight), 0.0, np.float64(hp[0])
-        for i in range(out.shape[0]):
-            w, error = weight[i] / total, np.float64(out[i, 0]) - y[i, 0]
+        out, y, grad = column(out), column(y), column(grad)
+        for i in range(out.size):
+            w, error = weight[i] / total, np.float64(out[i]) - y[i]
             slope = 0.0
             if error > 0:
                 slope = 1.0 - quantile
             elif error < 0:
                 slope = -quantile
             value += w * (slope * error)
-            grad[i, 0] = w * slope
+            grad[i] = w * slope
         return value
