@@ -14,6 +14,7 @@ from skmtl.engine.layers import (
     fill_zero,
     product,
     product_bt,
+    scale_and_add_columns,
     scale_by,
     take_rows,
 )
@@ -262,9 +263,11 @@ def backward_experts(net, data, work, theta, grad, d):
         delta = expert_gradient(net, work, domain, theta, d, e)
         for k in range(net.n_trunk - 1, lowest - 1, -1):
             layer = layer_at(net.layers, e * net.n_trunk + k)
-            scale_by(delta, expert_layer(net, work, work.slope, domain, theta, d, e, k))
-            if k >= net.first_layer:
-                add_columns(delta, vector(grad, layer.bias, layer.n_out))
+            slope = expert_layer(net, work, work.slope, domain, theta, d, e, k)
+            if k < net.first_layer:
+                scale_by(delta, slope)
+            else:
+                scale_and_add_columns(delta, slope, vector(grad, layer.bias, layer.n_out))
                 dweight = matrix(grad, layer.weight, layer.n_in, layer.n_out)
                 if k == 0 and reads_csr(domain):
                     rows = csr_rows(work, domain, d, positions)
@@ -447,8 +450,8 @@ def backward_head(net, data, work, theta, grad, t):
 
     for k in range(n_hidden - 1, -1, -1):
         layer = hidden_layer(net, task.head, k)
-        scale_by(delta, head_layer(net, work, work.head_slope, theta, t, k))
-        add_columns(delta, vector(grad, layer.bias, layer.n_out))
+        slope = head_layer(net, work, work.head_slope, theta, t, k)
+        scale_and_add_columns(delta, slope, vector(grad, layer.bias, layer.n_out))
         dhidden = matrix(grad, layer.weight, layer.n_in, layer.n_out)
         if k == 0 and on_csr:
             add_csr_product_at(values, indices, indptr, rows, delta, dhidden)

@@ -14,11 +14,6 @@ def total_weight(weight):
     return total
 
 
-def column(x):
-    """The only column of an array (n, 1) as a vector: loops over it know that it is contiguous."""
-    return x.reshape(x.size)
-
-
 def largest(x, i):
     """max_j x_ij, unless a number of the row is NaN."""
     top = x[i, 0]
@@ -27,16 +22,17 @@ def largest(x, i):
     return top
 
 
-def powers(out, grad):
-    """Overwrites grad with exp(out_ij - max_k out_ik).
+def subtract_largest(x, out):
+    """out_ij = x_ij - max_k x_ik."""
+    for i in range(x.shape[0]):
+        top = largest(x, i)
+        for j in range(x.shape[1]):
+            out[i, j] = x[i, j] - top
 
-    The exponentials come in one pass over all numbers: rows are too short for vectors.
-    """
-    for i in range(out.shape[0]):
-        top = largest(out, i)
-        for j in range(out.shape[1]):
-            grad[i, j] = out[i, j] - top
-    flat = grad.reshape(grad.size)
+
+def exponentiate(x):
+    """x_ij = exp(x_ij), in one loop over all numbers: rows are too short for vectors."""
+    flat = x.reshape(x.size)
     for k in range(flat.size):
         flat[k] = exp(flat[k])
 

@@ -5,7 +5,7 @@ from scipy.special import log_softmax, softmax
 
 from skmtl.engine.elementary import exp, log, log1p
 from skmtl.plugins.base import ClassificationLoss
-from skmtl.plugins.losses._shared import column, largest, powers, total_weight
+from skmtl.plugins.losses._shared import exponentiate, largest, subtract_largest, total_weight
 
 
 class FocalLoss(ClassificationLoss):
@@ -55,7 +55,7 @@ class FocalLoss(ClassificationLoss):
         """Weighted mean; overwrites grad with w_i phi(p_iy) (p_i - e_{y_i}) / sum(w)."""
         total, gamma = total_weight(weight), hp[0]
         if out.shape[1] == 1:
-            return _logistic(column(out), column(y), weight, total, gamma, column(grad))
+            return _logistic(out, y, weight, total, gamma, grad)
         return _softmax(out, y, weight, total, gamma, grad)
 
     def proba(self, out):
@@ -68,13 +68,13 @@ class FocalLoss(ClassificationLoss):
         return softmax(log_p - log_phi, axis=1).astype(out.dtype)
 
 
-def _logistic(z, y, weight, total, gamma, grad):
+def _logistic(out, y, weight, total, gamma, grad):
     """For p the logistic function of z or -z; overwrites grad."""
-    one, zero, scale = z.dtype.type(1), z.dtype.type(0), z.dtype.type(1.0 / total)
+    one, zero, scale = out.dtype.type(1), out.dtype.type(0), out.dtype.type(1.0 / total)
     value = 0.0
-    for i in range(z.size):
-        w, sign = scale * weight[i], y[i] + y[i] - one
-        margin = sign * z[i]
+    for i in range(out.shape[0]):
+        w, sign = scale * weight[i], y[i, 0] + y[i, 0] - one
+        margin = sign * out[i, 0]
         e = exp(-abs(margin))
         larger = one / (one + e)
         smaller = e * larger
@@ -82,13 +82,14 @@ def _logistic(z, y, weight, total, gamma, grad):
         loss = log1p(e) + (-margin if margin < zero else zero)
         power = exp(gamma * log(q))
         value += w * (power * loss)
-        grad[i] = -sign * w * q * _phi(power, p, q, loss, gamma)
+        grad[i, 0] = -sign * w * q * _phi(power, p, q, loss, gamma)
     return value
 
 
 def _softmax(out, y, weight, total, gamma, grad):
     """For p the softmax of the outputs; overwrites grad."""
-    powers(out, grad)
+    subtract_largest(out, grad)
+    exponentiate(grad)
     value, n_out, scale = 0.0, out.shape[1], 1.0 / total
     for i in range(out.shape[0]):
         w, code, others = scale * weight[i], int(y[i, 0]), 0.0

@@ -4,7 +4,7 @@ import numpy as np
 
 from skmtl.engine.elementary import exp, log, log1p
 from skmtl.plugins.base import ClassificationLoss
-from skmtl.plugins.losses._shared import class_probabilities, column, largest, powers, total_weight
+from skmtl.plugins.losses._shared import class_probabilities, exponentiate, subtract_largest, total_weight
 
 
 class LogLoss(ClassificationLoss):
@@ -48,7 +48,7 @@ class LogLoss(ClassificationLoss):
         """Weighted mean; overwrites grad with w_i (p_i - q_i) / sum(w)."""
         total = total_weight(weight)
         if out.shape[1] == 1:
-            value = _logistic(column(out), column(y), weight, total, column(grad))
+            value = _logistic(out, y, weight, total, grad)
         else:
             value = _softmax(out, y, weight, total, grad)
         if hp[0] > 0:
@@ -60,28 +60,31 @@ class LogLoss(ClassificationLoss):
         return class_probabilities(out)
 
 
-def _logistic(z, y, weight, total, grad):
+def _logistic(out, y, weight, total, grad):
     """sum_i w_i log(1 + exp(-m_i)) / sum(w), for margins m = z or -z; overwrites grad."""
-    one, zero, scale = z.dtype.type(1), z.dtype.type(0), z.dtype.type(1.0 / total)
+    one, zero, scale = out.dtype.type(1), out.dtype.type(0), out.dtype.type(1.0 / total)
     value = 0.0
-    for i in range(z.size):
-        w, sign = scale * weight[i], y[i] + y[i] - one
-        margin = sign * z[i]
+    for i in range(out.shape[0]):
+        w, sign = scale * weight[i], y[i, 0] + y[i, 0] - one
+        margin = sign * out[i, 0]
         e = exp(-abs(margin))
         value += w * ((-margin if margin < zero else zero) + log1p(e))
-        grad[i] = -w * sign * ((one if margin < zero else e) / (one + e))
+        grad[i, 0] = -w * sign * ((one if margin < zero else e) / (one + e))
     return value
 
 
 def _softmax(out, y, weight, total, grad):
     """sum_i w_i (log sum_j exp(z_ij) - z_{i,y_i}) / sum(w); overwrites grad."""
-    powers(out, grad)
     value, n_out, scale = 0.0, out.shape[1], 1.0 / total
+    subtract_largest(out, grad)
+    for i in range(out.shape[0]):
+        value -= scale * weight[i] * grad[i, int(y[i, 0])]
+    exponentiate(grad)
     for i in range(out.shape[0]):
         w, code, s = scale * weight[i], int(y[i, 0]), 0.0
         for j in range(n_out):
             s += grad[i, j]
-        value += w * (log(s) - (out[i, code] - largest(out, i)))
+        value += w * log(s)
         share = grad.dtype.type(w / s)
         for j in range(n_out):
             grad[i, j] *= share

@@ -4,7 +4,7 @@ import numpy as np
 
 from skmtl.engine.elementary import exp
 from skmtl.plugins.base import RegressionLoss
-from skmtl.plugins.losses._shared import column, total_weight
+from skmtl.plugins.losses._shared import total_weight
 
 
 class SquaredError(RegressionLoss):
@@ -28,11 +28,10 @@ class SquaredError(RegressionLoss):
     def value_grad(out, y, weight, hp, grad):
         """Weighted mean; overwrites grad with w_i (z_i - y_i) / sum(w)."""
         total, value = total_weight(weight), 0.0
-        out, y, grad = column(out), column(y), column(grad)
-        for i in range(out.size):
-            w, error = weight[i] / total, np.float64(out[i]) - y[i]
+        for i in range(out.shape[0]):
+            w, error = weight[i] / total, np.float64(out[i, 0]) - y[i, 0]
             value += w * (0.5 * error * error)
-            grad[i] = w * error
+            grad[i, 0] = w * error
         return value
 
 
@@ -73,16 +72,15 @@ class Huber(RegressionLoss):
     def value_grad(out, y, weight, hp, grad):
         """Weighted mean; overwrites grad with w_i e_i min(1, delta / |e_i|) / sum(w)."""
         total, value, delta = total_weight(weight), 0.0, np.float64(hp[0])
-        out, y, grad = column(out), column(y), column(grad)
-        for i in range(out.size):
-            w, error = weight[i] / total, np.float64(out[i]) - y[i]
+        for i in range(out.shape[0]):
+            w, error = weight[i] / total, np.float64(out[i, 0]) - y[i, 0]
             size = abs(error)
             if size <= delta:
                 value += w * (0.5 * error * error)
-                grad[i] = w * error
+                grad[i, 0] = w * error
             else:
                 value += w * (delta * (size - 0.5 * delta))
-                grad[i] = w * (delta * (error / size))
+                grad[i, 0] = w * (delta * (error / size))
         return value
 
 
@@ -110,12 +108,11 @@ class Poisson(RegressionLoss):
     def value_grad(out, y, weight, hp, grad):
         """Weighted mean; overwrites grad with w_i (exp(z_i) - y_i) / sum(w)."""
         total, value = total_weight(weight), 0.0
-        out, y, grad = column(out), column(y), column(grad)
-        for i in range(out.size):
-            w, z, count = weight[i] / total, np.float64(out[i]), y[i]
+        for i in range(out.shape[0]):
+            w, z, count = weight[i] / total, np.float64(out[i, 0]), y[i, 0]
             mean = exp(z)
             value += w * (mean - count * z)
-            grad[i] = w * (mean - count)
+            grad[i, 0] = w * (mean - count)
         return value
 
     def check_targets(self, y):
@@ -163,14 +160,13 @@ class Pinball(RegressionLoss):
     def value_grad(out, y, weight, hp, grad):
         """Weighted mean; overwrites grad with w_i (1 - q) / sum(w) or -w_i q / sum(w)."""
         total, value, quantile = total_weight(weight), 0.0, np.float64(hp[0])
-        out, y, grad = column(out), column(y), column(grad)
-        for i in range(out.size):
-            w, error = weight[i] / total, np.float64(out[i]) - y[i]
+        for i in range(out.shape[0]):
+            w, error = weight[i] / total, np.float64(out[i, 0]) - y[i, 0]
             slope = 0.0
             if error > 0:
                 slope = 1.0 - quantile
             elif error < 0:
                 slope = -quantile
             value += w * (slope * error)
-            grad[i] = w * slope
+            grad[i, 0] = w * slope
         return value
