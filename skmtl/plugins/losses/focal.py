@@ -102,10 +102,11 @@ def _softmax(out, y, weight, total, gamma, grad):
         loss, q = log_s - (out[i, code] - largest(out, i)), others / s
         power = exp(gamma * log(q))
         value += w * power * loss
-        scaled = w * _phi(power, own / s, q, loss, gamma)
+        slope = w * _phi(power, own / s, q, loss, gamma)
+        share = grad.dtype.type(slope / s)
         for j in range(n_out):
-            grad[i, j] *= scaled / s
-        grad[i, code] = -scaled * q
+            grad[i, j] *= share
+        grad[i, code] = -slope * q
     return value
 
 

@@ -4,7 +4,12 @@ import numpy as np
 
 from skmtl.engine.elementary import exp, log, log1p
 from skmtl.plugins.base import ClassificationLoss
-from skmtl.plugins.losses._shared import class_probabilities, exponentiate, subtract_largest, total_weight
+from skmtl.plugins.losses._shared import (
+    class_probabilities,
+    exponentiate,
+    subtract_largest,
+    total_weight,
+)
 
 
 class LogLoss(ClassificationLoss):
