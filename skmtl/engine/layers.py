@@ -195,8 +195,8 @@ def activate(z, bias, activation, slope):
 def drop_out(h, slope, rate, rng):
     """Zero each unit with probability rate and scale the others by 1 / (1 - rate), with slopes.
 
-    One draw of rng for each of two keys, from which ``hash_32`` makes the bits of all units: 0.5 ns
-    each in place of 11.
+    rng draws two keys, from which ``hash_32`` makes the bits of all units: 0.7 ns each, where a
+    draw for each takes 11.
     """
     scale, zero = h.dtype.type(1.0 / (1.0 - rate)), h.dtype.type(0)
     dropped = int(rate * 2.0**32)
@@ -210,9 +210,9 @@ def drop_out(h, slope, rate, rng):
 
 
 def hash_32(k, key, other_key):
-    """32 random bits from a number and two keys: Wellons' lowbias32 (2018), keyed before each round.
+    """32 random bits from a number and two keys, of which one enters before each of two rounds.
 
-    https://nullprogram.com/blog/2018/07/31/
+    The rounds are those of Wellons' lowbias32, https://nullprogram.com/blog/2018/07/31/.
     """
     x = (k * 0x9E3779B9 + key) & LOW_32
     x = ((x ^ (x >> 16)) * 0x7FEB352D) & LOW_32
