@@ -23,7 +23,7 @@ def exp(x):
     c = numbers_of(x)
     z = c.least if x < c.least else (c.most if x > c.most else x)
     whole = z * c.per_log_2 + c.whole
-    result = (c.two * exp_m1_of_rest(z, whole, c) + c.two) * half_power(whole)
+    result = (c.two * exp_m1_of_rest(z, whole) + c.two) * half_power(whole)
     return c.zero if x <= c.least else result
 
 
@@ -34,13 +34,14 @@ def tanh(x):
     z = c.wide if z > c.wide else z
     whole = z * c.per_log_2 + c.whole
     power = c.two * half_power(whole)
-    exp_m1 = power * exp_m1_of_rest(z, whole, c) + (power - c.one)
+    exp_m1 = power * exp_m1_of_rest(z, whole) + (power - c.one)
     result = exp_m1 / (exp_m1 + c.two)
     return -result if x < c.zero else result
 
 
-def exp_m1_of_rest(x, whole, c):
+def exp_m1_of_rest(x, whole):
     """e^r - 1 for r = x - k log 2, where k is in the last bits of ``whole``."""
+    c = numbers_of(x)
     k = whole - c.whole
     r = (x - k * c.log_2_high) - k * c.log_2_low
     return r * r * polynomial(r, c.exp_terms) + r
@@ -56,7 +57,7 @@ def log(x):
     """log x, for normal x > 0; inf and NaN are themselves."""
     c = numbers_of(x)
     k, m = split(x)
-    result = k * c.log_2_high + (log_1p_near_zero(m - c.one, c) + k * c.log_2_low)
+    result = k * c.log_2_high + (log_1p_near_zero(m - c.one) + k * c.log_2_low)
     return result if x < c.infinity else x
 
 
@@ -65,11 +66,12 @@ def log1p(x):
     c = numbers_of(x)
     near_one = x > c.root_2_m1  # then by log 2 + log((1 + x) / 2)
     f = c.half * (x - c.one) if near_one else x
-    return (c.log_2 if near_one else c.zero) + log_1p_near_zero(f, c)
+    return (c.log_2 if near_one else c.zero) + log_1p_near_zero(f)
 
 
-def log_1p_near_zero(f, c):
+def log_1p_near_zero(f):
     """log(1 + f), for 1 + f from sqrt(1/2) to sqrt(2), as 2 artanh(f / (2 + f))."""
+    c = numbers_of(f)
     s = f / (c.two + f)
     z, half_square = s * s, c.half * f * f
     return f - (half_square - s * (half_square + z * polynomial(z, c.log_terms)))
