@@ -309,6 +309,20 @@ class Trainer:
         return np.mean(values), np.mean(losses, axis=0)
 
 
+def dropped(shape, rate, rng):
+    """Which units to drop: their bits are a hash of their number and two keys, in uint32.
+
+    Wellons' lowbias32, https://nullprogram.com/blog/2018/07/31/, with a key added before each of
+    its rounds, the second by exclusive or; numbers go in steps of the golden ratio.
+    """
+    keys = [np.uint32(rng.random() * 2**32) for _ in range(2)]
+    x = np.arange(np.prod(shape), dtype=np.uint32) * np.uint32(0x9E3779B9) + keys[0]
+    x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D) ^ keys[1]
+    x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
+    x = x ^ (x >> np.uint32(16))
+    return (x < int(rate * 2**32)).reshape(shape)
+
+
 class Adam:
     """Kingma and Ba (2015), in the form that ends section 2; AdamW decays the parameters first."""
 

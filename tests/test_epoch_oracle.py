@@ -288,14 +288,47 @@ def test_gradient_with_dropout(case):
         assert grad @ direction == pytest.approx((ends[1] - ends[0]) / 2e-5, rel=1e-6, abs=1e-9)
 
 
-def test_drop_out_keeps_the_mean():
-    h, slope = np.ones((200, 50)), np.full((200, 50), 2.0)
-    layers.drop_out(h, slope, 0.3, np.random.default_rng(0))
-    dropped = h == 0
-    assert dropped.mean() == pytest.approx(0.3, abs=0.02)
-    np.testing.assert_allclose(h[~dropped], 1 / 0.7)
-    np.testing.assert_allclose(slope[~dropped], 2 / 0.7)
-    assert not slope[dropped].any()
+def dropped_units(rate, rng, n_calls=1, shape=(64, 50)):
+    """Whether each unit is dropped, a row for each call."""
+    scale = 1 / (1 - rate)
+    dropped = []
+    for _ in range(n_calls):
+        h, slope = np.ones(shape), np.full(shape, 2.0)
+        layers.drop_out(h, slope, rate, rng)
+        np.testing.assert_allclose(h[h > 0], scale)
+        np.testing.assert_array_equal(slope, 2 * h)
+        dropped.append(h.ravel() == 0)
+    return np.array(dropped)
+
+
+def test_drop_out_is_that_of_the_formula():
+    """Bit for bit: two draws give the keys of ``naive.dropped``."""
+    for rate in (0.1, 0.5, 0.97):
+        rng, same = np.random.default_rng(3), np.random.default_rng(3)
+        for shape in ((1, 1), (7, 13), (33, 64)):
+            found = dropped_units(rate, rng, shape=shape)
+            np.testing.assert_array_equal(found[0], naive.dropped(shape, rate, same).ravel())
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.3, 0.5, 0.9])
+def test_drop_out_has_the_moments_of_independent_draws(rate):
+    """Means over all, over each unit and each call; correlations of neighbours and of calls."""
+    rng = np.random.default_rng(0)
+    draws = np.array([naive.dropped((64, 64), rate, rng).ravel() for _ in range(1000)])
+    variance = rate * (1 - rate)
+    z = (draws - rate) / np.sqrt(variance)
+    assert draws.mean() == pytest.approx(rate, abs=4 * np.sqrt(variance / draws.size))
+    for axis in (0, 1):
+        sums = z.sum(axis=axis) / np.sqrt(z.shape[axis])  # of mean 0 and variance 1
+        assert np.abs(sums).max() < 5
+        assert np.mean(sums**2) == pytest.approx(1, abs=5 * np.sqrt(2 / sums.size))
+    for lag in (1, 2, 3, 32, 63, 64, 65, 128):
+        pairs = z[:, lag:] * z[:, :-lag]
+        assert abs(pairs.mean()) < 4.5 / np.sqrt(pairs.size)
+        pairs = z[lag:] * z[:-lag]
+        assert abs(pairs.mean()) < 4.5 / np.sqrt(pairs.size)
+    triples = z[:, 2:] * z[:, 1:-1] * z[:, :-2]
+    assert abs(triples.mean()) < 4.5 * np.sqrt((z**2).mean() ** 3 / triples.size)
 
 
 @pytest.mark.parametrize("bad", [np.inf, np.nan])

@@ -24,9 +24,9 @@ import numba
 import numpy as np
 from numba import types
 from numba.core.errors import NumbaError
-from numba.extending import get_cython_function_address
+from numba.extending import get_cython_function_address, overload
 
-from skmtl.engine import pointers, tables, train
+from skmtl.engine import elementary, pointers, tables, train
 from skmtl.engine.contracts import ARGUMENTS
 from skmtl.engine.intrinsics import intrinsics
 
@@ -43,6 +43,9 @@ OPTIONS = {
     # All of LLVM's liberties but "nnan" and "ninf": those delete the checks for divergence.
     "fastmath": {"reassoc", "contract", "arcp", "nsz"},
 }
+# ``engine.elementary`` relies on rounding: operations there keep their order, but may fuse. What is
+# not inlined is no vector.
+EXACT = {**OPTIONS, "fastmath": {"contract"}, "forceinline": True}
 PASSES = ("forward_domain", "forward_tasks", "backward_tasks", "backward_domain")
 # Kinds that only compiled code calls: they need none of the wrappers that Python would.
 INTERNAL = (
@@ -257,9 +260,25 @@ def _callee(fn, inline=False):
     intrinsic = intrinsics(signatures).get(fn)
     if intrinsic is not None:
         return intrinsic
+    if fn in elementary.PRECISIONS:
+        return _by_precision(*elementary.PRECISIONS[fn])
+    options = EXACT if fn.__module__ == elementary.__name__ else OPTIONS
     # Compiled when its caller is, and kept in the caller's cache.
-    options = {**OPTIONS, "inline": "always" if inline else "never"}
+    options = {**options, "inline": "always" if inline else "never"}
     return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(_link(fn))
+
+
+def _by_precision(single, double):
+    """A function of one float that is ``single`` for float32, and else ``double``."""
+
+    def function(x):
+        raise NotImplementedError  # a name for numba to overload
+
+    @overload(function, jit_options=EXACT, strict=False)
+    def choose(x):
+        return _link(single if x == types.float32 else double)
+
+    return function
 
 
 def _digest(fn):

@@ -13,7 +13,7 @@ from skmtl.engine.layers import (
     drop_out,
     product,
     product_bt,
-    scale_by,
+    scale_and_add_columns,
 )
 from skmtl.engine.network import (
     batch_dz,
@@ -201,8 +201,8 @@ def backward_head(net, data, work, theta, grad, t):
 
     for k in range(n_hidden - 1, -1, -1):
         layer = hidden_layer(net, task.head, k)
-        scale_by(delta, head_layer(net, work, work.head_slope, theta, t, k))
-        add_columns(delta, vector(grad, layer.bias, layer.n_out))
+        slope = head_layer(net, work, work.head_slope, theta, t, k)
+        scale_and_add_columns(delta, slope, vector(grad, layer.bias, layer.n_out))
         dhidden = matrix(grad, layer.weight, layer.n_in, layer.n_out)
         if k == 0 and on_csr:
             add_csr_product_at(values, indices, indptr, rows, delta, dhidden)

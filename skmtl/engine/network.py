@@ -11,6 +11,7 @@ from skmtl.engine.layers import (
     fill_zero,
     product,
     product_bt,
+    scale_and_add_columns,
     scale_by,
     take_rows,
 )
@@ -257,9 +258,11 @@ def backward_experts(net, data, work, theta, grad, d):
         delta = expert_gradient(net, work, domain, theta, d, e)
         for k in range(net.n_trunk - 1, lowest - 1, -1):
             layer = layer_at(net.layers, e * net.n_trunk + k)
-            scale_by(delta, expert_layer(net, work, work.slope, domain, theta, d, e, k))
-            if k >= net.first_layer:
-                add_columns(delta, vector(grad, layer.bias, layer.n_out))
+            slope = expert_layer(net, work, work.slope, domain, theta, d, e, k)
+            if k < net.first_layer:
+                scale_by(delta, slope)
+            else:
+                scale_and_add_columns(delta, slope, vector(grad, layer.bias, layer.n_out))
                 dweight = matrix(grad, layer.weight, layer.n_in, layer.n_out)
                 if k == 0 and reads_csr(domain):
                     rows = csr_rows(work, domain, d, positions)

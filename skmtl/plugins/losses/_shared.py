@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.special import expit
 
+from skmtl.engine.elementary import exp
+
 
 def total_weight(weight):
     """sum_i weight_i, in double precision."""
@@ -10,6 +12,29 @@ def total_weight(weight):
     for i in range(weight.size):
         total += np.float64(weight[i])
     return total
+
+
+def largest(x, i):
+    """max_j x_ij, unless a number of the row is NaN."""
+    top = x[i, 0]
+    for j in range(1, x.shape[1]):
+        top = max(top, x[i, j])
+    return top
+
+
+def subtract_largest(x, out):
+    """out_ij = x_ij - max_k x_ik."""
+    for i in range(x.shape[0]):
+        top = largest(x, i)
+        for j in range(x.shape[1]):
+            out[i, j] = x[i, j] - top
+
+
+def exponentiate(x):
+    """x_ij = exp(x_ij), in one loop over all numbers: rows are too short for vectors."""
+    flat = x.reshape(x.size)
+    for k in range(flat.size):
+        flat[k] = exp(flat[k])
 
 
 def class_probabilities(out):

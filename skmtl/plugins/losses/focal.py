@@ -1,12 +1,11 @@
 """Focal loss."""
 
-import math
-
 import numpy as np
 from scipy.special import log_softmax, softmax
 
+from skmtl.engine.elementary import exp, log, log1p
 from skmtl.plugins.base import ClassificationLoss
-from skmtl.plugins.losses._shared import total_weight
+from skmtl.plugins.losses._shared import exponentiate, largest, subtract_largest, total_weight
 
 
 class FocalLoss(ClassificationLoss):
@@ -54,41 +53,10 @@ class FocalLoss(ClassificationLoss):
     @staticmethod
     def value_grad(out, y, weight, hp, grad):
         """Weighted mean; overwrites grad with w_i phi(p_iy) (p_i - e_{y_i}) / sum(w)."""
-        total, n_out, gamma = total_weight(weight), out.shape[1], np.float64(hp[0])
-        value = 0.0
-        for i in range(out.shape[0]):
-            w = weight[i] / total
-            if n_out == 1:
-                sign = 2.0 * y[i, 0] - 1.0
-                z = sign * out[i, 0]
-                e = math.exp(-abs(z))
-                larger, smaller = 1.0 / (1.0 + e), e / (1.0 + e)
-                p, q = (larger, smaller) if z >= 0 else (smaller, larger)
-                loss = math.log1p(e) + max(-z, 0.0)
-                value += w * q**gamma * loss
-                grad[i, 0] = -sign * w * q * _phi(p, q, loss, gamma)
-            else:
-                code = int(y[i, 0])
-                top = out[i, 0]
-                for j in range(1, n_out):
-                    top = max(top, out[i, j])
-                others = 0.0
-                for j in range(n_out):
-                    e = np.exp(out[i, j] - top)
-                    grad[i, j] = e
-                    if j != code:
-                        others += e
-                own = np.float64(grad[i, code])
-                s = others + own
-                # log(s) would lose what little the others have beside a winner's 1.
-                log_s = math.log1p(others) if out[i, code] == top else math.log(s)
-                loss, q = log_s - (out[i, code] - top), others / s
-                value += w * q**gamma * loss
-                scale = w * _phi(own / s, q, loss, gamma)
-                for j in range(n_out):
-                    grad[i, j] *= scale / s
-                grad[i, code] = -scale * q
-        return value
+        total, gamma = total_weight(weight), hp[0]
+        if out.shape[1] == 1:
+            return _logistic(out, y, weight, total, gamma, grad)
+        return _softmax(out, y, weight, total, gamma, grad)
 
     def proba(self, out):
         """Class probabilities (n, n_classes)."""
@@ -100,7 +68,52 @@ class FocalLoss(ClassificationLoss):
         return softmax(log_p - log_phi, axis=1).astype(out.dtype)
 
 
-def _phi(p, q, loss, gamma):
-    """-p d/dp (q^gamma loss) for q = 1 - p, loss = -log p; loss / q is 1 in the limit q = 0."""
-    ratio = loss / q if q > 0.0 else 1.0
-    return q**gamma * (1.0 + gamma * p * ratio)
+def _logistic(out, y, weight, total, gamma, grad):
+    """For p the logistic function of z or -z; overwrites grad."""
+    one, zero, scale = out.dtype.type(1), out.dtype.type(0), out.dtype.type(1.0 / total)
+    value = 0.0
+    for i in range(out.shape[0]):
+        w, sign = scale * weight[i], y[i, 0] + y[i, 0] - one
+        margin = sign * out[i, 0]
+        e = exp(-abs(margin))
+        larger = one / (one + e)
+        smaller = e * larger
+        p, q = (smaller, larger) if margin < zero else (larger, smaller)
+        loss = log1p(e) + (-margin if margin < zero else zero)
+        power = exp(gamma * log(q))
+        value += w * (power * loss)
+        grad[i, 0] = -sign * w * q * _phi(power, p, q, loss, gamma)
+    return value
+
+
+def _softmax(out, y, weight, total, gamma, grad):
+    """For p the softmax of the outputs; overwrites grad."""
+    subtract_largest(out, grad)
+    exponentiate(grad)
+    value, n_out, scale = 0.0, out.shape[1], 1.0 / total
+    for i in range(out.shape[0]):
+        w, code, others = scale * weight[i], int(y[i, 0]), 0.0
+        own = np.float64(grad[i, code])
+        for j in range(n_out):
+            others += 0.0 if j == code else grad[i, j]
+        s = others + own
+        # log(s) would lose what little the others have beside a winner's 1.
+        log_s = log1p(others) if own == 1.0 and others < 1.0 else log(s)
+        loss, q = log_s - (out[i, code] - largest(out, i)), others / s
+        power = exp(gamma * log(q))
+        value += w * power * loss
+        slope = w * _phi(power, own / s, q, loss, gamma)
+        share = grad.dtype.type(slope / s)
+        for j in range(n_out):
+            grad[i, j] *= share
+        grad[i, code] = -slope * q
+    return value
+
+
+def _phi(power, p, q, loss, gamma):
+    """-p d/dp (q^gamma loss) for power = q^gamma, q = 1 - p, loss = -log p.
+
+    Where q is 0, loss / q is 1, its limit.
+    """
+    none = q == 0
+    return power + power * gamma * p * ((p if none else loss) / (p if none else q))

@@ -1,11 +1,15 @@
 """Cross-entropy."""
 
-import math
-
 import numpy as np
 
+from skmtl.engine.elementary import exp, log, log1p
 from skmtl.plugins.base import ClassificationLoss
-from skmtl.plugins.losses._shared import class_probabilities, total_weight
+from skmtl.plugins.losses._shared import (
+    class_probabilities,
+    exponentiate,
+    subtract_largest,
+    total_weight,
+)
 
 
 class LogLoss(ClassificationLoss):
@@ -47,30 +51,11 @@ class LogLoss(ClassificationLoss):
     @staticmethod
     def value_grad(out, y, weight, hp, grad):
         """Weighted mean; overwrites grad with w_i (p_i - q_i) / sum(w)."""
-        total, n_out = total_weight(weight), out.shape[1]
-        value = 0.0
-        for i in range(out.shape[0]):
-            w = weight[i] / total
-            if n_out == 1:
-                z = out[i, 0]
-                e = math.exp(-abs(z))
-                p = 1.0 / (1.0 + e) if z >= 0 else e / (1.0 + e)
-                value += w * (max(z, 0.0) - z * y[i, 0] + math.log1p(e))
-                grad[i, 0] = w * (p - y[i, 0])
-            else:
-                code = int(y[i, 0])
-                top = out[i, 0]
-                for j in range(1, n_out):
-                    top = max(top, out[i, j])
-                s = 0.0
-                for j in range(n_out):
-                    e = np.exp(out[i, j] - top)
-                    grad[i, j] = e
-                    s += e
-                value += w * (math.log(s) - (out[i, code] - top))
-                for j in range(n_out):
-                    grad[i, j] *= w / s
-                grad[i, code] -= w
+        total = total_weight(weight)
+        if out.shape[1] == 1:
+            value = _logistic(out, y, weight, total, grad)
+        else:
+            value = _softmax(out, y, weight, total, grad)
         if hp[0] > 0:
             value += _smooth(out, y, weight, total, np.float64(hp[0]), grad)
         return value
@@ -78,6 +63,38 @@ class LogLoss(ClassificationLoss):
     def proba(self, out):
         """Class probabilities (n, n_classes)."""
         return class_probabilities(out)
+
+
+def _logistic(out, y, weight, total, grad):
+    """sum_i w_i log(1 + exp(-m_i)) / sum(w), for margins m = z or -z; overwrites grad."""
+    one, zero, scale = out.dtype.type(1), out.dtype.type(0), out.dtype.type(1.0 / total)
+    value = 0.0
+    for i in range(out.shape[0]):
+        w, sign = scale * weight[i], y[i, 0] + y[i, 0] - one
+        margin = sign * out[i, 0]
+        e = exp(-abs(margin))
+        value += w * ((-margin if margin < zero else zero) + log1p(e))
+        grad[i, 0] = -w * sign * ((one if margin < zero else e) / (one + e))
+    return value
+
+
+def _softmax(out, y, weight, total, grad):
+    """sum_i w_i (log sum_j exp(z_ij) - z_{i,y_i}) / sum(w); overwrites grad."""
+    value, n_out, scale = 0.0, out.shape[1], 1.0 / total
+    subtract_largest(out, grad)
+    for i in range(out.shape[0]):
+        value -= scale * weight[i] * grad[i, int(y[i, 0])]
+    exponentiate(grad)
+    for i in range(out.shape[0]):
+        w, code, s = scale * weight[i], int(y[i, 0]), 0.0
+        for j in range(n_out):
+            s += grad[i, j]
+        value += w * log(s)
+        share = grad.dtype.type(w / s)
+        for j in range(n_out):
+            grad[i, j] *= share
+        grad[i, code] -= w
+    return value
 
 
 def _smooth(out, y, weight, total, smoothing, grad):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from skmtl.plugins.base import Optimizer
+from skmtl.plugins.optimizers._shared import root
 from skmtl.plugins.optimizers.catching_up import adam_catch_up, n_work
 
 
@@ -136,11 +137,14 @@ class NAdam(Adam):
     @staticmethod
     def step(theta, grad, state, lr, step, hp):
         """One step; state holds the two running means."""
-        one, beta_1, beta_2, epsilon = hp.dtype.type(1), hp[0], hp[1], hp[2]
+        one, tiny = hp.dtype.type(1), hp.dtype.type(np.finfo(hp.dtype).tiny)
+        beta_1, beta_2, epsilon = hp[0], hp[1], hp[2]
         now, soon, product = _momenta(np.float64(beta_1), 0.96 ** np.float64(hp[3]), step + 1)
-        rate_m = hp.dtype.type(lr * soon / (1.0 - product * soon))
-        rate_g = hp.dtype.type(lr * (1.0 - now) / (1.0 - product))
-        unbias = hp.dtype.type(1.0 / np.sqrt(1.0 - np.float64(beta_2) ** (step + 1.0)))
+        # sqrt(v) / correction is the root of v without its bias; numerator and epsilon carry it.
+        correction = np.sqrt(1.0 - np.float64(beta_2) ** (step + 1.0))
+        rate_m = hp.dtype.type(correction * lr * soon / (1.0 - product * soon))
+        rate_g = hp.dtype.type(correction * lr * (1.0 - now) / (1.0 - product))
+        small = hp.dtype.type(correction * epsilon)
         mean, square = state[0], state[1]
         for j in range(theta.size):
             g = grad[j]
@@ -148,12 +152,12 @@ class NAdam(Adam):
             v = beta_2 * square[j] + (one - beta_2) * g * g
             mean[j] = m
             square[j] = v
-            theta[j] -= (rate_m * m + rate_g * g) / (np.sqrt(v) * unbias + epsilon)
+            theta[j] -= (rate_m * m + rate_g * g) / (root(v, one, tiny) + small)
 
 
 def _adam_step(theta, grad, state, lr, step, hp, keep):
     """Adam on parameters that first shrink to theta * keep."""
-    one = hp.dtype.type(1)
+    one, tiny = hp.dtype.type(1), hp.dtype.type(np.finfo(hp.dtype).tiny)
     beta_1, beta_2, epsilon = hp[0], hp[1], hp[2]
     unbias = np.sqrt(1.0 - beta_2 ** (step + 1.0)) / (1.0 - beta_1 ** (step + 1.0))
     rate = hp.dtype.type(lr * unbias)
@@ -164,7 +168,7 @@ def _adam_step(theta, grad, state, lr, step, hp, keep):
         v = beta_2 * square[j] + (one - beta_2) * g * g
         mean[j] = m
         square[j] = v
-        theta[j] = keep * theta[j] - rate * m / (np.sqrt(v) + epsilon)
+        theta[j] = keep * theta[j] - rate * m / (root(v, one, tiny) + epsilon)
 
 
 def _momenta(beta, decay, t):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from skmtl.plugins.base import Optimizer
+from skmtl.plugins.optimizers._shared import root
 
 
 class Adagrad(Optimizer):
@@ -44,12 +45,13 @@ class Adagrad(Optimizer):
     @staticmethod
     def step(theta, grad, state, lr, step, hp):
         """One step; state[0] is the sum of squares."""
+        one, tiny = hp.dtype.type(1), hp.dtype.type(np.finfo(hp.dtype).tiny)
         epsilon, total = hp[0], state[0]
         for j in range(theta.size):
             g = grad[j]
             s = total[j] + g * g
             total[j] = s
-            theta[j] -= lr * g / (np.sqrt(s) + epsilon)
+            theta[j] -= lr * g / (root(s, one, tiny) + epsilon)
 
 
 class RMSprop(Optimizer):
@@ -97,13 +99,13 @@ class RMSprop(Optimizer):
     @staticmethod
     def step(theta, grad, state, lr, step, hp):
         """One step; state holds the running mean and the velocity."""
-        one = hp.dtype.type(1)
+        one, tiny = hp.dtype.type(1), hp.dtype.type(np.finfo(hp.dtype).tiny)
         decay, momentum, epsilon = hp[0], hp[1], hp[2]
         square, velocity = state[0], state[1]
         for j in range(theta.size):
             g = grad[j]
             v = decay * square[j] + (one - decay) * g * g
-            b = momentum * velocity[j] + g / (np.sqrt(v) + epsilon)
+            b = momentum * velocity[j] + g / (root(v, one, tiny) + epsilon)
             square[j] = v
             velocity[j] = b
             theta[j] -= lr * b
