@@ -3,7 +3,6 @@
 from skmtl.engine.batches import entries
 from skmtl.engine.layers import (
     activate,
-    add_columns,
     add_csr_product_at,
     add_product_at,
     csr_product,
