@@ -36,6 +36,13 @@ class AlignmentTerm(NamedTuple):
     target: int
 
 
+class Record(NamedTuple):
+    """A record of ``engine.tables``, and where it lies."""
+
+    fields: Any
+    address: int
+
+
 @dataclass
 class Training:
     """How to go about it: what is not part of the objective's terms."""
@@ -73,6 +80,10 @@ class Problem:
         ``theta[:n_lazy]`` takes its steps late, see ``engine.lazy``.
     weighting_state : ndarray
         The weighting's state.
+    n_rows : int
+        Rows in use of the domain that has the most: what an epoch passes over.
+    steps_per_epoch : int
+        Batches of the domain that has the most.
     n_steps : int
         Optimizer steps taken.
     mean_weights : ndarray of shape (n_tasks,)
@@ -96,6 +107,9 @@ class Problem:
             domains, tasks, training.batch_size, theta.dtype
         )
         self._keep.append(keep)
+        self.n_rows = int(self._domain_table.n_rows.max())
+        self.steps_per_epoch = int(self._domain_table.n_batches.max())
+        self._by_task = bool(training.weighting.needs_gram or training.record_affinity)
         self.n_lazy = self._count_lazy()
         n_eager = layout.size - max(self.n_frozen, self.n_lazy)
         n_slots = training.optimizer.n_slots
@@ -113,16 +127,6 @@ class Problem:
     @state.setter
     def state(self, state):
         self._lazy_state[...], self._state[...] = np.split(state, [self.n_lazy], axis=1)
-
-    @property
-    def n_rows(self):
-        """Rows in use of the domain that has the most: what an epoch passes over."""
-        return int(self._domain_table.n_rows.max())
-
-    @property
-    def steps_per_epoch(self):
-        """Batches of the domain that has the most."""
-        return int(self._domain_table.n_batches.max())
 
     def largest_product(self, full):
         """Multiplications of a step's largest dense product, on a batch or on all rows."""
@@ -148,11 +152,10 @@ class Problem:
         means = np.zeros(len(self.tasks) + 1)
         data, work, _ = self._batch_buffers(full=False)
         dtype = self.theta.dtype
-        by_task = bool(self._net.by_task)
-        status = compiler.entry(train.epoch, "epoch", dtype.name, by_task)(
-            self._net,
-            data,
-            work,
+        status = compiler.entry(train.epoch, "epoch", dtype.name, self._by_task)(
+            self._net.address,
+            data.address,
+            work.address,
             self.theta,
             self._grad,
             self._state,
@@ -186,7 +189,7 @@ class Problem:
         data, work, losses = self._batch_buffers(full=True)
         grad = np.zeros_like(theta)
         value = compiler.entry(train.objective, "objective", theta.dtype.name)(
-            self._net, data, work, theta, grad, self.training.rng
+            self._net.address, data.address, work.address, theta, grad, self.training.rng
         )
         grad[: self.n_frozen] = 0
         return value, grad, losses.copy()
@@ -225,7 +228,7 @@ class Problem:
         ValueError
             If the gradients were not taken one by one.
         """
-        if not self._net.by_task:
+        if not self._by_task:
             raise ValueError("needs record_affinity=True, or a weighting that needs_gram")
         with np.errstate(invalid="ignore"):
             return self._cosine / self._n_cosines
@@ -243,7 +246,13 @@ class Problem:
         data, work, _ = bare._batch_buffers(full=True)
         total, grad = np.zeros_like(self.theta), np.zeros_like(self.theta)
         compiler.entry(train.squared_gradients, "squared_gradients", self.theta.dtype.name)(
-            bare._net, data, work, self.theta, grad, total, self.training.rng
+            bare._net.address,
+            data.address,
+            work.address,
+            self.theta,
+            grad,
+            total,
+            self.training.rng,
         )
         return total
 
@@ -259,7 +268,7 @@ class Problem:
             is_array = isinstance(value, np.ndarray)
             setattr(record, name, value.ctypes.data if is_array else value)
         self._keep.append((record, fields))
-        return record
+        return Record(record, table.ctypes.data)
 
     def _pack(self, plugin):
         """Append a plugin's numbers to hp; gives where they start and how many there are."""
@@ -296,11 +305,10 @@ class Problem:
     def _count_lazy(self):
         """How much of theta takes its steps late: the first layer's weights, or nothing."""
         a, training = self.layout.architecture, self.training
-        by_task = training.weighting.needs_gram or training.record_affinity
         if (
             not a.hidden
             or self.n_frozen
-            or by_task
+            or self._by_task
             or np.isfinite(training.clip_norm)  # looks at the whole gradient
             or not training.optimizer.catches_up()
             or not all(issparse(d.X) and d.map is None for d in self.domains)
@@ -315,6 +323,12 @@ class Problem:
             if reaches and (not term.penalty.is_weight_decay or self._takes_prox(term)):
                 return 0
         return n_lazy
+
+    def _has_one_dense_domain(self):
+        """Whether the trunk reads rows of one domain, which are dense or mapped."""
+        return len(self.domains) == 1 and not (
+            issparse(self.domains[0].X) and self.domains[0].map is None
+        )
 
     def _build_tasks(self):
         a = self.layout.architecture
@@ -415,7 +429,6 @@ class Problem:
         penalty_table, blocks = self._build_penalties(penalties)
         alignment_table = self._build_alignments(alignments)
         mixes = (tasks.only_expert < 0).any()
-        by_task = bool(training.weighting.needs_gram or training.record_affinity)
         weighting_hp, weighting_n_hp = self._pack(training.weighting)
         optimizer_hp, optimizer_n_hp = self._pack(training.optimizer)
         mask = np.array(a.gate_mask, dtype)
@@ -436,14 +449,15 @@ class Problem:
             max_outputs=max(a.n_outputs),
             first_layer=training.n_frozen_layers,
             n_frozen=self.n_frozen,
+            trunk_size=self.layout.depth_offsets[-1],
+            trunk_once=int(not self._by_task and self._has_one_dense_domain()),
             n_lazy=self.n_lazy,
             lazy_decay=self._lazy_decay,
             maps_train=int(any(a.map_sizes)),
             dropout=training.dropout,
             step_length=training.optimizer.step_length() or 0.0,
             clip_norm=training.clip_norm,
-            by_task=int(by_task),
-            n_common=self._n_common() if by_task else 0,
+            n_common=self._n_common() if self._by_task else 0,
             heads_in_common=int(len(self.layout.outputs) == 1),
             needs_gram=int(training.weighting.needs_gram),
             steps_per_epoch=self.steps_per_epoch,
@@ -481,7 +495,7 @@ class Problem:
         return self._buffers[full]
 
     def _allocate(self, full):
-        net, a, dtype = self._net, self.layout.architecture, self.theta.dtype
+        net, a, dtype = self._net.fields, self.layout.architecture, self.theta.dtype
         table = self._domain_table.copy()
         n_labels = np.diff(self._rows.label_ptr)
         n_rows = n_entries = n_x = n_z = map_work = 0
