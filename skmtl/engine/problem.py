@@ -10,7 +10,7 @@ from scipy.sparse import issparse
 from skmtl.engine import align, gates, lazy, passes, tables, train
 from skmtl.engine import compile as compiler
 from skmtl.engine.blocks import OFFSET, block_table
-from skmtl.engine.data import lay_out_rows
+from skmtl.engine.data import labels_of, lay_out_rows
 from skmtl.engine.layout import FIXED
 
 
@@ -67,6 +67,7 @@ class Problem:
         Where to start; updated in place.
     domains : list of Domain
     tasks : list of Task
+        Their labels are copied row by row, and not kept.
     penalties : list of PenaltyTerm
     training : Training
     alignments : list of AlignmentTerm, default=()
@@ -92,7 +93,7 @@ class Problem:
 
     def __init__(self, layout, theta, domains, tasks, penalties, training, alignments=()):
         self.layout, self.theta, self.training = layout, theta, training
-        self.domains, self.tasks = domains, tasks
+        self.domains, self._tasks = domains, tasks
         self._terms, self._alignments = penalties, alignments
         n_tasks = len(tasks)
         self.n_frozen = int(layout.depth_offsets[training.n_frozen_layers])
@@ -118,6 +119,21 @@ class Problem:
         self._add_maps()
         self._net = self._build_net(penalties, alignments)
         self._buffers = {}
+        none = np.zeros(0, theta.dtype)
+        self._tasks = [task._replace(rows=none, y=none, weight=none) for task in tasks]
+
+    @property
+    def tasks(self):
+        """The tasks anew, from the labels row by row."""
+        return [
+            task._replace(**dict(zip(("rows", "y", "weight"), labels_of(self._rows, t))))
+            for t, task in enumerate(self._tasks)
+        ]
+
+    @property
+    def n_labels(self):
+        """How many labels are observed, of all tasks."""
+        return self._rows.label_y.size
 
     @property
     def state(self):
@@ -149,7 +165,7 @@ class Problem:
         finished : bool
             False if the objective or a parameter stopped being finite.
         """
-        means = np.zeros(len(self.tasks) + 1)
+        means = np.zeros(len(self._tasks) + 1)
         data, work, _ = self._batch_buffers(full=False)
         dtype = self.theta.dtype
         status = compiler.entry(train.epoch, "epoch", dtype.name, self._by_task)(
@@ -204,9 +220,9 @@ class Problem:
         """
         if not np.isfinite(self.mean_weights).all():
             return [type(self.training.weighting).__name__]
-        bare = Problem(self.layout, theta, self.domains, self.tasks, (), self.training)
+        bare = self._bare(theta)
         if not _all_finite(bare.objective(theta)):
-            found = [task.loss for task in self.tasks]
+            found = [task.loss for task in self._tasks]
             found += [domain.map for domain in self.domains if domain.map is not None]
         elif not _all_finite(self.objective(theta)):
             found = [term.penalty for term in self._terms]
@@ -242,7 +258,7 @@ class Problem:
         -------
         ndarray of shape (layout.size,)
         """
-        bare = Problem(self.layout, self.theta, self.domains, self.tasks, (), self.training)
+        bare = self._bare(self.theta)
         data, work, _ = bare._batch_buffers(full=True)
         total, grad = np.zeros_like(self.theta), np.zeros_like(self.theta)
         compiler.entry(train.squared_gradients, "squared_gradients", self.theta.dtype.name)(
@@ -255,6 +271,10 @@ class Problem:
             self.training.rng,
         )
         return total
+
+    def _bare(self, theta):
+        """The same problem without penalties and alignments, at theta."""
+        return Problem(self.layout, theta, self.domains, self.tasks, (), self.training)
 
     # --- records --------------------------------------------------------------------------------
 
@@ -332,8 +352,8 @@ class Problem:
 
     def _build_tasks(self):
         a = self.layout.architecture
-        table = np.zeros(len(self.tasks), tables.TASK).view(np.recarray)
-        for t, task in enumerate(self.tasks):
+        table = np.zeros(len(self._tasks), tables.TASK).view(np.recarray)
+        for t, task in enumerate(self._tasks):
             row, experts = table[t], np.flatnonzero(a.gate_mask[t])
             row.domain, row.head, row.coefficient = task.domain, task.head, task.coefficient
             row.loss = self._address(task.loss, "value_grad", "loss")
@@ -437,7 +457,7 @@ class Problem:
         return self._record(
             tables.NET,
             n_domains=len(self.domains),
-            n_tasks=len(self.tasks),
+            n_tasks=len(self._tasks),
             n_inputs=a.n_inputs,
             n_shared=a.n_shared,
             n_experts=a.n_experts,
@@ -512,7 +532,7 @@ class Problem:
                 row.map_work_at, row.map_work_size = map_work, domain.map.n_work(*sizes)
                 map_work += int(row.map_work_size)
 
-        n_domains, n_tasks, n_experts = len(self.domains), len(self.tasks), a.n_experts
+        n_domains, n_tasks, n_experts = len(self.domains), len(self._tasks), a.n_experts
         n_expert_rows = n_rows * n_experts
         several = n_experts > 1
         delta_size = max(n_rows, n_entries) * max(a.n_inputs, *a.hidden, *a.head_hidden, 1)

@@ -155,11 +155,11 @@ NET = _record("""
 #: The rows in use of all domains, one domain after the other, and their observed labels.
 DATA = _record("""
     domains          # DOMAIN
-    rows             # int, row of the domain's X
-    order            # int, the rows' numbers, shuffled within groups at each pass
+    rows             # int32, row of the domain's X
+    order            # int32, the rows' numbers, shuffled within groups at each pass
     group_ptr        # int, bounds of the groups: runs in order that carry the same tasks
     label_ptr        # int, bounds of each row's labels
-    label_task       # int
+    label_task       # int32
     label_y          # float
     label_weight     # float
 """)
