@@ -21,8 +21,6 @@ one, with the parameters in the processor's nearest memory.
 
 import numpy as np
 
-from skmtl.plugins.optimizers._shared import root
-
 #: Terms of the series; the longest sum, of which no term is missed: ``0.9 ** 400`` is 5e-19.
 N_MOMENTS, LONGEST = 6, 400
 #: The largest relative error for which the series is used.
@@ -62,14 +60,13 @@ def steps_at_once(theta, grad, mean, square, moments, power_1, power_2, hp):
     real = hp.dtype.type
     c0, c1, c2 = real(moments[0]), real(moments[1]), real(moments[2])
     c3, c4, c5 = real(moments[3]), real(moments[4]), real(moments[5])
-    one, tiny = real(1), real(np.finfo(hp.dtype).tiny)
-    beta_1, beta_2, epsilon = hp[0], hp[1], hp[2]
+    one, beta_1, beta_2, epsilon = real(1), hp[0], hp[1], hp[2]
     power_1, power_2 = real(power_1), real(power_2)
     for j in range(theta.size):
         g = grad[j]
         m = beta_1 * mean[j] + (one - beta_1) * g
         v = beta_2 * square[j] + (one - beta_2) * g * g
-        s = root(v, one, tiny)
+        s = np.sqrt(v)
         inverse = one / (s + epsilon)
         a = s * inverse
         theta[j] -= m * inverse * (c0 + a * (c1 + a * (c2 + a * (c3 + a * (c4 + a * c5)))))
@@ -80,8 +77,7 @@ def steps_at_once(theta, grad, mean, square, moments, power_1, power_2, hp):
 
 def one_step(theta, grad, mean, square, decay, rate, hp):
     """One step, after which the gradient is zero; gives sum_j theta_j^2 before it."""
-    one, tiny = hp.dtype.type(1), hp.dtype.type(np.finfo(hp.dtype).tiny)
-    zero, rate = hp.dtype.type(0), hp.dtype.type(rate)
+    one, zero, rate = hp.dtype.type(1), hp.dtype.type(0), hp.dtype.type(rate)
     beta_1, beta_2, epsilon, total = hp[0], hp[1], hp[2], zero
     for j in range(theta.size):
         w = theta[j]
@@ -91,7 +87,7 @@ def one_step(theta, grad, mean, square, decay, rate, hp):
         v = beta_2 * square[j] + (one - beta_2) * g * g
         mean[j] = m
         square[j] = v
-        theta[j] = w - rate * m / (root(v, one, tiny) + epsilon)
+        theta[j] = w - rate * m / (np.sqrt(v) + epsilon)
         grad[j] = zero
     return np.float64(total)
 
