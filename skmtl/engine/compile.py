@@ -46,10 +46,30 @@ OPTIONS = {
 # ``engine.elementary`` relies on rounding: operations there keep their order, but may fuse. What is
 # not inlined is no vector.
 EXACT = {**OPTIONS, "fastmath": {"contract"}, "forceinline": True}
-PASSES = ("forward_domain", "forward_tasks", "backward_tasks", "backward_domain")
+PASSES = (
+    "forward_domain",
+    "forward_tasks",
+    "backward_tasks",
+    "backward_domain",
+    "forward_head",
+    "backward_head",
+)
 # Kinds that only compiled code calls: they need none of the wrappers that Python would.
 INTERNAL = (
     *PASSES,
+    "activate",
+    "drop_out",
+    "map_rows",
+    "backward_map",
+    "assign_rows",
+    "read_csr",
+    "backward_csr_layer",
+    "head_on_csr",
+    "backward_head_on_csr",
+    "forward_abreast",
+    "backward_abreast",
+    "forward_few",
+    "backward_few",
     "mix_experts",
     "backward_mixture",
     "align",
@@ -68,6 +88,7 @@ def signatures(f):
     d1 = types.Array(types.float64, 1, "C")
     rd1, rd2 = (types.Array(types.float64, n, "C", readonly=True) for n in (1, 2))
     records = [numba.from_dtype(record) for record in (tables.NET, tables.DATA, tables.WORK)]
+    layer = numba.from_dtype(tables.LAYER)
     rng = numba.typeof(np.random.default_rng(0))
     return {
         "loss": types.float64(rm, rm, rv, rv, m),
@@ -85,6 +106,21 @@ def signatures(f):
         "forward_tasks": types.float64(*records, v, i, rng),
         "backward_tasks": none(*records, v, v, v, iv),
         "backward_domain": none(*records, v, v, v, i),
+        "activate": none(m, rv, m),
+        "drop_out": none(m, m, types.float64, rng),
+        "map_rows": none(*records, v, i),
+        "backward_map": none(*records, v, v, i),
+        "assign_rows": none(*records, v, i),
+        "read_csr": none(*records, v, i, i),
+        "backward_csr_layer": none(*records, v, v, i, i, m),
+        "head_on_csr": none(*records, v, i, layer, m),
+        "backward_head_on_csr": none(*records, v, v, i, layer, m),
+        "forward_head": none(*records, v, i, types.float64, rng),
+        "backward_head": none(*records, v, v, v, i),
+        "forward_abreast": none(*records, v, i, i),
+        "backward_abreast": none(*records, v, v, i, i),
+        "forward_few": none(*records, v, i),
+        "backward_few": none(*records, v, v, i),
         "mix_experts": none(*records, v, i),
         "backward_mixture": none(*records, v, v, i, m),
         "align": types.float64(*records, v, v, rng),

@@ -7,8 +7,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse import issparse
 
-from skmtl.engine import align, gates, lazy, passes, tables, train
+from skmtl.engine import (
+    align,
+    flat_heads,
+    gates,
+    heads,
+    layers,
+    lazy,
+    maps,
+    network,
+    passes,
+    sparse,
+    tables,
+    train,
+)
 from skmtl.engine import compile as compiler
+from skmtl.engine.activations import ACTIVATIONS
 from skmtl.engine.blocks import OFFSET, block_table
 from skmtl.engine.data import lay_out_rows
 from skmtl.engine.layout import FIXED
@@ -276,9 +290,50 @@ class Problem:
         function_of_type = getattr(type(plugin), function)
         return compiler.address_of(function_of_type, kind or function, self.theta.dtype.name)
 
-    def _kernel(self, function):
+    def _kernel(self, function, kind=None):
         """Address of a part of the engine."""
-        return compiler.address_of(function, function.__name__, self.theta.dtype.name)
+        return compiler.address_of(function, kind or function.__name__, self.theta.dtype.name)
+
+    def _kernels(self, tasks, n_alignments):
+        """Addresses of the engine's parts by name; 0 for those that this fit does not call."""
+        a, domains = self.layout.architecture, self._domain_table
+        on_csr = (domains.is_csr == 1) & (domains.map_forward == 0)
+        mixes = tasks.only_expert < 0
+        flat = ~mixes & (len(a.head_hidden) == 0) & ~(on_csr[tasks.domain] & (not a.hidden))
+        single, in_every_row = tasks.n_out == 1, domains.labels_a_row[tasks.domain] > 0
+        few = flat & np.where(single, ~in_every_row, self._batch_products(tasks) <= flat_heads.FEW)
+        used = {
+            passes.forward_domain: True,
+            passes.forward_tasks: True,
+            passes.backward_tasks: True,
+            passes.backward_domain: True,
+            layers.drop_out: self.training.dropout > 0,
+            maps.map_rows: domains.map_forward.any(),
+            maps.backward_map: any(a.map_sizes),
+            network.assign_rows: a.n_experts > 1 and a.hidden,
+            sparse.read_csr: on_csr.any() and a.hidden,
+            sparse.backward_csr_layer: on_csr.any() and a.hidden,
+            sparse.head_on_csr: on_csr.any() and not a.hidden,
+            sparse.backward_head_on_csr: on_csr.any() and not a.hidden,
+            heads.forward_head: not (flat & single).all(),
+            heads.backward_head: not (flat & single).all(),
+            flat_heads.forward_abreast: (flat & single).any(),
+            flat_heads.backward_abreast: (flat & single).any(),
+            flat_heads.forward_few: few.any(),
+            flat_heads.backward_few: few.any(),
+            gates.mix_experts: mixes.any(),
+            gates.backward_mixture: mixes.any(),
+            align.align: n_alignments > 0,
+            lazy.catch_up_rows: self.n_lazy > 0,
+        }
+        addresses = {f.__name__: self._kernel(f) if calls else 0 for f, calls in used.items()}
+        return {**addresses, "activate": self._kernel(ACTIVATIONS[a.activation], "activate")}
+
+    def _batch_products(self, tasks):
+        """Multiplications in the last layer of each task's head, in a batch with its usual rows."""
+        n_labels = np.array([len(task.rows) for task in self.tasks])
+        n_rows = n_labels / self._domain_table.n_batches[tasks.domain]
+        return n_rows * tasks.n_out * self.layout.architecture.n_shared
 
     def _add_maps(self):
         """Write the feature maps into the table of domains."""
@@ -414,7 +469,6 @@ class Problem:
         tasks = self._build_tasks()
         penalty_table, blocks = self._build_penalties(penalties)
         alignment_table = self._build_alignments(alignments)
-        mixes = (tasks.only_expert < 0).any()
         by_task = bool(training.weighting.needs_gram or training.record_affinity)
         weighting_hp, weighting_n_hp = self._pack(training.weighting)
         optimizer_hp, optimizer_n_hp = self._pack(training.optimizer)
@@ -463,15 +517,8 @@ class Problem:
             optimizer_hp=optimizer_hp,
             optimizer_n_hp=optimizer_n_hp,
             catch_up=self._address(training.optimizer, "catch_up") if self.n_lazy else 0,
-            catch_up_rows=self._kernel(lazy.catch_up_rows) if self.n_lazy else 0,
             gemm=compiler.gemm_address(dtype.name),
-            forward_domain=self._kernel(passes.forward_domain),
-            forward_tasks=self._kernel(passes.forward_tasks),
-            backward_tasks=self._kernel(passes.backward_tasks),
-            backward_domain=self._kernel(passes.backward_domain),
-            mix_experts=self._kernel(gates.mix_experts) if mixes else 0,
-            backward_mixture=self._kernel(gates.backward_mixture) if mixes else 0,
-            align=self._kernel(align.align) if len(alignment_table) else 0,
+            **self._kernels(tasks, len(alignment_table)),
         )
 
     def _batch_buffers(self, full):
@@ -500,6 +547,7 @@ class Problem:
 
         n_domains, n_tasks, n_experts = len(self.domains), len(self.tasks), a.n_experts
         n_expert_rows = n_rows * n_experts
+        every_row = [np.arange(n) for n in np.repeat(table.max_rows, n_experts)]
         several = n_experts > 1
         delta_size = max(n_rows, n_entries) * max(a.n_inputs, *a.hidden, *a.head_hidden, 1)
         n_lazy_rows = a.n_inputs * n_experts if self.n_lazy else 0
@@ -547,8 +595,8 @@ class Problem:
             z=floats(n_z),
             dz=floats(n_z),
             expert_n_rows=ints(n_domains * n_experts),
-            expert_position=ints(n_expert_rows),
-            expert_slot=ints(n_expert_rows),
+            expert_position=np.concatenate(every_row),
+            expert_slot=np.concatenate(every_row),
             expert_x=floats(n_expert_rows * a.n_inputs if several else 0),
             activation=floats(n_expert_rows * sum(a.hidden)),
             slope=floats(n_expert_rows * sum(a.hidden)),
