@@ -28,7 +28,7 @@ from numba.extending import get_cython_function_address, overload
 
 from skmtl.engine import elementary, pointers, tables, train
 from skmtl.engine.contracts import ARGUMENTS
-from skmtl.engine.intrinsics import intrinsics
+from skmtl.engine.intrinsics import View, intrinsics
 
 # What shapes machine code without being reached from a kernel. Read at import, so that it tells of
 # the engine that runs, whatever an upgrade then does to its files.
@@ -82,11 +82,11 @@ INTERNAL = (
 def signatures(f):
     """Signature of each kind of compiled function, for floats of numba type f."""
     i, none = types.int64, types.void
-    v, m, rv, rm = (types.Array(f, n, "C", readonly=ro) for ro in (False, True) for n in (1, 2))
-    iv, im = (types.Array(i, n, "C", readonly=True) for n in (1, 2))
-    jv = types.Array(types.int32, 1, "C", readonly=True)
-    d1 = types.Array(types.float64, 1, "C")
-    rd1, rd2 = (types.Array(types.float64, n, "C", readonly=True) for n in (1, 2))
+    v, m, rv, rm = (View(f, n, "C", readonly=ro) for ro in (False, True) for n in (1, 2))
+    iv, im = (View(i, n, "C", readonly=True) for n in (1, 2))
+    jv = View(types.int32, 1, "C", readonly=True)
+    d1 = View(types.float64, 1, "C")
+    rd1, rd2 = (View(types.float64, n, "C", readonly=True) for n in (1, 2))
     records = [numba.from_dtype(record) for record in (tables.NET, tables.DATA, tables.WORK)]
     layer = numba.from_dtype(tables.LAYER)
     rng = numba.typeof(np.random.default_rng(0))
