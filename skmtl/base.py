@@ -252,7 +252,7 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
         def snapshot():
             return self._fitted_as_of(problem)
 
-        if not any(task.rows.size for task in problem.tasks):
+        if problem.n_labels == 0:
             return History()
         with blas_threads(problem.largest_product(full=self._uses_lbfgs)):
             if self._uses_lbfgs:
@@ -283,7 +283,7 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
         if "state" in resume and resume["state"].shape == problem.state.shape:
             problem.state, problem.n_steps = resume["state"], resume["n_steps"]
             problem.weighting_state[...] = resume["weighting_state"]
-        if any(task.rows.size for task in problem.tasks):
+        if problem.n_labels > 0:
             before = problem.theta.copy()
             with blas_threads(problem.largest_product(full=False)):
                 loss, task_losses, finished = problem.epoch(self.learning_rate_init)
@@ -323,7 +323,7 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
         self.__dict__.update(_stored(problem.layout, problem.theta))
         self.n_iter_ = max(history.n_iter, 1)
         self.loss_curve_ = history.losses
-        by_task = history.n_iter, len(problem.tasks)
+        by_task = history.n_iter, problem.mean_weights.size
         self.task_loss_curves_ = np.array(history.task_losses).reshape(by_task)
         self.task_weights_path_ = np.array(history.task_weights).reshape(by_task)
         by_task = self.record_affinity or self.weighting_.needs_gram

@@ -244,19 +244,9 @@ class MultiTaskClassifier(NetworkClassifier):
             its first epoch.
         """
         with self._all_or_nothing():
-            warm = self.warm_start and hasattr(self, "_theta")
-            X, codes, weight = self._validate_fit(
-                X,
-                y,
-                sample_weight,
-                label_weight,
-                task=task,
-                classes=self._label_classes if warm else None,
-                reset=not warm,
+            problem, validate_on, X = self._set_up(
+                X, y, sample_weight, task, label_weight, X_val, y_val
             )
-            rng = self._generator()
-            rows, validate_on = self._validation_rows(X, codes, weight, X_val, y_val, rng)
-            problem = self._describe(X, codes, weight, rows, rng, resume=warm)
             watch = begin_fit(self, self.max_iter, X=X, y=y, sample_weight=sample_weight)
             validate = validate_on and self._scorer_of(problem, *validate_on)
             history = self._run(problem, watch, validate)
@@ -379,6 +369,22 @@ class MultiTaskClassifier(NetworkClassifier):
             ) from error
         self._task_classes = [union] * codes.shape[1]
         return pooled
+
+    def _set_up(self, X, y, sample_weight, task, label_weight, X_val, y_val):
+        """The problem, what to validate on, and X as validated; all else by row is let go."""
+        warm = self.warm_start and hasattr(self, "_theta")
+        X, codes, weight = self._validate_fit(
+            X,
+            y,
+            sample_weight,
+            label_weight,
+            task=task,
+            classes=self._label_classes if warm else None,
+            reset=not warm,
+        )
+        rng = self._generator()
+        rows, validate_on = self._validation_rows(X, codes, weight, X_val, y_val, rng)
+        return self._describe(X, codes, weight, rows, rng, resume=warm), validate_on, X
 
     def _describe(self, X, codes, weight, rows, rng, *, resume):
         """The problem: one domain, a task per column, the penalty on all weights."""

@@ -714,3 +714,27 @@ class SkipsNan(SGD):
         for j in range(theta.size):
             if grad[j] == grad[j]:
                 theta[j] -= lr * grad[j]
+
+
+@breaks("check_optimizer_catch_up", "catch_up of 2 steps with a decay of 0.0 leaves theta at")
+class ForgetsTheMomentum(Optimizer):
+    """Its rows rest where they have no gradient."""
+
+    n_slots = 1
+
+    @staticmethod
+    def step(theta, grad, state, lr, step, hp):
+        for j in range(theta.size):
+            state[0, j] = 0.9 * state[0, j] - lr * grad[j]
+            theta[j] += state[0, j]
+
+    @staticmethod
+    def catch_up(theta, grad, state, rows, since, width, first, step, decay, lr, hp, work):
+        squares = 0.0
+        for i in range(rows.size):
+            for j in range(rows[i] * width, (rows[i] + 1) * width):
+                squares += theta[j] ** 2
+                state[0, j] = 0.9 * state[0, j] - lr * (grad[j] + decay * theta[j])
+                theta[j] += state[0, j]
+                grad[j] = 0
+        return squares

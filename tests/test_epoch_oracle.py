@@ -222,7 +222,7 @@ def test_batches_of_unfinished_passes_are_unbiased():
 
 def rows_of_batches(problem, d):
     """The rows of the domain's X in each batch of a new pass."""
-    data, work, _ = problem._batch_buffers(full=False)
+    data, work = (buffer.fields for buffer in problem._batch_buffers(full=False)[:2])
     n_batches, row_at = (domain_at(data.domains, d)[name] for name in ("n_batches", "row_at"))
     shuffle_rows(data, work, d, problem.training.rng)
     for b in range(n_batches):
@@ -348,7 +348,7 @@ def test_kernels_write_within_their_buffers(case, full, monkeypatch):
     if case is LAZY["two layers"]:
         monkeypatch.setattr(lazy, "pays_off", lambda *_: True)
     problem, _ = case.build()
-    _, work, _ = problem._batch_buffers(full)
+    work = problem._batch_buffers(full)[1].fields
     _, fields = next(kept for kept in problem._keep if kept[0] is work)
     margin, padded = 64, {}
     for name, array in fields.items():

@@ -271,7 +271,7 @@ def test_prediction_runs_the_same_network(kind, sparse, experts, hidden, activat
             shared_representation(problem.layout, problem.theta, X, t),
             t,
         )
-        proba = task.loss.proba(out)[np.arange(task.rows.size), task.y]
+        proba = task.loss.proba(out)[np.arange(task.rows.size), task.y.astype(int)]
         np.testing.assert_allclose(
             -np.average(np.log(proba), weights=task.weight), losses[t], rtol=1e-10
         )

@@ -1,6 +1,6 @@
 """Which rows a step reads, and which labels they carry."""
 
-from skmtl.engine.pointers import domain_at, floats, ints, task_at
+from skmtl.engine.pointers import domain_at, floats, int32s, ints, task_at
 
 # A cache line of float32, in which the labels of a row lie.
 LABELS_AT_ONCE = 16
@@ -15,7 +15,7 @@ def shuffle_rows(data, work, d, rng):
     if domain.n_batches == 1:
         return
     ints(work.rotation, d, 1)[0] = draw(rng, domain.n_batches)
-    order = ints(data.order, domain.first_row, domain.n_rows)
+    order = int32s(data.order, domain.first_row, domain.n_rows)
     bounds = ints(data.group_ptr, domain.first_group, domain.n_groups + 1)
     for g in range(domain.n_groups):
         for i in range(bounds[g + 1] - 1, bounds[g], -1):  # Fisher and Yates
@@ -38,8 +38,8 @@ def draw_batch(data, work, d, b):
     over the batches.
     """
     domain = domain_at(data.domains, d)
-    order = ints(data.order, domain.first_row, domain.n_rows)
-    rows = ints(data.rows, domain.first_row, domain.n_rows)
+    order = int32s(data.order, domain.first_row, domain.n_rows)
+    rows = int32s(data.rows, domain.first_row, domain.n_rows)
     batch = ints(work.batch, domain.row_at, domain.max_rows)
     batch_row = ints(work.batch_row, domain.row_at, domain.max_rows)
     start = (b + ints(work.rotation, d, 1)[0]) % domain.n_batches
@@ -54,7 +54,7 @@ def draw_batch(data, work, d, b):
 def draw_everything(data, work, d):
     """The full batch: every row of domain d."""
     domain = domain_at(data.domains, d)
-    rows = ints(data.rows, domain.first_row, domain.n_rows)
+    rows = int32s(data.rows, domain.first_row, domain.n_rows)
     batch = ints(work.batch, domain.row_at, domain.n_rows)
     batch_row = ints(work.batch_row, domain.row_at, domain.n_rows)
     for i in range(domain.n_rows):
@@ -67,7 +67,7 @@ def draw_row(data, work, d, i):
     """A batch of one row, the i-th of domain d."""
     domain = domain_at(data.domains, d)
     ints(work.batch, domain.row_at, 1)[0] = domain.first_row + i
-    ints(work.batch_row, domain.row_at, 1)[0] = ints(data.rows, domain.first_row + i, 1)[0]
+    ints(work.batch_row, domain.row_at, 1)[0] = int32s(data.rows, domain.first_row + i, 1)[0]
     ints(work.n_rows, d, 1)[0] = 1
 
 
@@ -107,7 +107,7 @@ def labels_of(data, theta, domain):
     """Bounds of each row's labels, and their tasks, y and weights, up to the domain's last row."""
     end = domain.first_row + domain.n_rows
     ptr = ints(data.label_ptr, 0, end + 1)
-    task = ints(data.label_task, 0, ptr[end])
+    task = int32s(data.label_task, 0, ptr[end])
     y = floats(theta, data.label_y, 0, ptr[end])
     return ptr, task, y, floats(theta, data.label_weight, 0, ptr[end])
 

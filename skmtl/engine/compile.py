@@ -46,7 +46,7 @@ OPTIONS = {
 # ``engine.elementary`` relies on rounding: operations there keep their order, but may fuse. What is
 # not inlined is no vector.
 EXACT = {**OPTIONS, "fastmath": {"contract"}, "forceinline": True}
-PASSES = (
+INLINED = (
     "forward_domain",
     "forward_tasks",
     "backward_tasks",
@@ -56,7 +56,7 @@ PASSES = (
 )
 # Kinds that only compiled code calls: they need none of the wrappers that Python would.
 INTERNAL = (
-    *PASSES,
+    *INLINED,
     "activate",
     "drop_out",
     "map_rows",
@@ -126,9 +126,9 @@ def signatures(f):
         "align": types.float64(*records, v, v, rng),
         "catch_up_rows": types.float64(*records, v, v, m, f, i, i, i),
         "gradient": types.float64(*records, v, v, i, i, rng),
-        "epoch": i(i, *records, v, v, m, m, f, i, d1, rng),
-        "objective": types.float64(i, *records, v, v, rng),
-        "squared_gradients": none(i, *records, v, v, v, rng),
+        "epoch": i(i, i, i, i, v, v, m, m, f, i, d1, rng),
+        "objective": types.float64(i, i, i, i, v, v, rng),
+        "squared_gradients": none(i, i, i, i, v, v, v, rng),
     }
 
 
@@ -167,7 +167,7 @@ def compiled(fn, kind, dtype):
     signature = _signature(kind, dtype)
     try:
         with _collector_paused():
-            linked = _link(fn, _digest(fn), inline=kind in PASSES)
+            linked = _link(fn, _digest(fn), inline=kind in INLINED)
             return _jit(linked, signature, no_cpython_wrapper=kind in INTERNAL)
     except NumbaError as error:
         raise TypeError(

@@ -71,7 +71,7 @@ def lay_out_rows(domains, tasks, batch_size, dtype):
     parts, keep, first_row, first_group = [], [], 0, 0
     for d, domain in enumerate(domains):
         keep.append(_set_addresses(table[d], domain.X, dtype))
-        rows, n_labels, labels = _by_row(d, domain, tasks)
+        rows, n_labels, labels = _by_row(d, domain, tasks, dtype)
         order, group_sizes = _spread(n_labels, labels[0], len(tasks))
         table[d].first_row, table[d].n_rows = first_row, rows.size
         table[d].first_group, table[d].n_groups = first_group, group_sizes.size
@@ -82,11 +82,15 @@ def lay_out_rows(domains, tasks, batch_size, dtype):
         parts.append((rows, order, _bounds(group_sizes), n_labels, *labels))
         first_row += rows.size
         first_group += group_sizes.size + 1
-    rows, order, group_ptr, n_labels, task, y, weight = map(
-        np.concatenate, zip(*parts, strict=True)
-    )
-    y, weight = y.astype(dtype), weight.astype(dtype)
-    return Rows(rows, order, group_ptr, _bounds(n_labels), task, y, weight), table, keep
+    rows, order, group_ptr, n_labels, *labels = map(np.concatenate, zip(*parts, strict=True))
+    return Rows(rows, order, group_ptr, _bounds(n_labels), *labels), table, keep
+
+
+def labels_of(rows, t):
+    """Rows, y and weight of task t, as ``Task`` has them."""
+    mine = rows.label_task == t
+    row = np.repeat(rows.rows, np.diff(rows.label_ptr))[mine]
+    return row, rows.label_y[mine], rows.label_weight[mine]
 
 
 def _repeats(task, n):
@@ -102,6 +106,11 @@ def _bounds(sizes):
 def _set_addresses(row, X, dtype):
     """Write the addresses of a matrix into its domain's row; gives what to keep alive."""
     is_ready = X.format == "csr" if issparse(X) else X.flags.c_contiguous
+    if X.shape[0] > np.iinfo(np.int32).max:
+        raise ValueError(
+            f"X has {X.shape[0]} rows, and fit takes 2 ** 31 - 1 at most: give them to partial_fit "
+            "in chunks."
+        )
     if X.dtype != dtype or not is_ready:
         raise TypeError(f"X must be C-contiguous or CSR, and {dtype}; got {X.dtype}: {type(X)}")
     row.n_x_rows, row.n_columns = X.shape
@@ -116,21 +125,24 @@ def _set_addresses(row, X, dtype):
     return X, indices, indptr
 
 
-def _by_row(d, domain, tasks):
+def _by_row(d, domain, tasks, dtype):
     """Domain d's rows in use, their numbers of labels, and (task, y, weight) row by row."""
     mine = [t for t, task in enumerate(tasks) if task.domain == d]
-    row = _joined(tasks[t].rows for t in mine).astype(np.int64)
-    task = np.repeat(mine, [tasks[t].rows.size for t in mine]).astype(np.int64)
-    y, weight = _joined(tasks[t].y for t in mine), _joined(tasks[t].weight for t in mine)
-    by_row = np.argsort(row, kind="stable")
-    n_labels = np.bincount(row, minlength=domain.X.shape[0])
-    rows = np.union1d(np.flatnonzero(n_labels), domain.also_rows).astype(np.int64)
-    return rows, n_labels[rows], (task[by_row], y[by_row], weight[by_row])
+    row = _joined((tasks[t].rows for t in mine), np.int32)
+    task = np.repeat(np.array(mine, np.int32), [tasks[t].rows.size for t in mine])
+    y = _joined((tasks[t].y for t in mine), dtype)
+    weight = _joined((tasks[t].weight for t in mine), dtype)
+    n_labels = np.bincount(row, minlength=domain.X.shape[0]).astype(np.int32)
+    rows = np.union1d(np.flatnonzero(n_labels), domain.also_rows).astype(np.int32)
+    if (row[1:] < row[:-1]).any():
+        by_row = np.argsort(row, kind="stable")
+        task, y, weight = task[by_row], y[by_row], weight[by_row]
+    return rows, n_labels[rows], (task, y, weight)
 
 
-def _joined(arrays):
+def _joined(arrays, dtype):
     """One array of several, or of none."""
-    return np.concatenate([np.zeros(0), *arrays])
+    return np.concatenate([np.zeros(0, dtype), *arrays], dtype=dtype, casting="unsafe")
 
 
 def _spread(n_labels, task, n_tasks):
@@ -141,8 +153,9 @@ def _spread(n_labels, task, n_tasks):
     """
     rarity = np.empty(n_tasks, np.int64)
     rarity[np.argsort(np.bincount(task, minlength=n_tasks), kind="stable")] = np.arange(n_tasks)
-    rarest = np.full(n_labels.size, n_tasks)
+    rarest = np.full(n_labels.size, n_tasks, np.int32)
     labelled = np.flatnonzero(n_labels)
     if labelled.size:
         rarest[labelled] = np.minimum.reduceat(rarity[task], _bounds(n_labels[labelled])[:-1])
-    return np.argsort(rarest, kind="stable"), np.unique(rarest, return_counts=True)[1]
+    order = np.argsort(rarest, kind="stable").astype(np.int32)
+    return order, np.unique(rarest, return_counts=True)[1]

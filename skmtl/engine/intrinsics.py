@@ -1,7 +1,7 @@
 """What stands in compiled code for each function of ``engine.pointers``.
 
-Arrays are views without owner, so that nothing counts references to them; calls go through the calling
-convention of numba, so that exceptions propagate. Imported by ``engine.compile`` alone.
+Arrays are views without owner, so that nothing counts references to them. Calls go through the
+calling convention of numba, so that exceptions propagate. Imported by ``engine.compile`` alone.
 """
 
 import functools
@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.boxing import unbox_array
-from numba.extending import NativeValue, intrinsic, models, register_model, unbox
+from numba.extending import intrinsic, models, register_model, unbox
 from numba.np.arrayobj import populate_array
 
 from skmtl.engine import pointers, tables
@@ -27,7 +27,7 @@ class View(types.Array):
     """An array without owner: whoever made it, or called with it, keeps its memory alive.
 
     Numba counts references to an array by atomic instructions, at every slice and every call (1,000
-    tasks, one label a row: 40 % of an epoch), and to compile the counting takes a tenth of the time.
+    tasks, one label a row: 40 % of an epoch), and the code that counts takes time to compile.
     """
 
     def __init__(self, dtype, ndim, layout, readonly=False, aligned=True):
@@ -337,6 +337,9 @@ def intrinsics(signatures):
         pointers.int_matrix: _matrix_of(I8),
         pointers.doubles: _vector_of(types.float64),
         pointers.double_matrix: _matrix_of(types.float64),
+        pointers.net_record: _record_of(tables.NET),
+        pointers.data_record: _record_of(tables.DATA),
+        pointers.work_record: _record_of(tables.WORK),
         pointers.layer_at: _record_of(tables.LAYER),
         pointers.domain_at: _record_of(tables.DOMAIN),
         pointers.task_at: _record_of(tables.TASK),

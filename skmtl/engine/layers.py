@@ -54,9 +54,16 @@ def product_bt(net, a, b, out):
 
 def add_product_at(net, a, b, out):
     """out += a^T b."""
+    product_at(net, a, b, 1, out)
+
+
+def product_at(net, a, b, accumulate, out):
+    """out = a^T b, added to out if ``accumulate``."""
     if a.size * b.shape[1] > SMALL_PRODUCT:
-        gemm(net.gemm, 1, 0, a, b, 1, out)
+        gemm(net.gemm, 1, 0, a, b, accumulate, out)
         return
+    if accumulate == 0:
+        fill_zero(out)
     for k in range(a.shape[0]):
         for i in range(a.shape[1]):
             aki = a[k, i]

@@ -2,9 +2,9 @@
 
 from skmtl.engine.batches import entries
 from skmtl.engine.layers import (
-    add_product_at,
     fill_zero,
     product,
+    product_at,
     product_bt,
     scale_and_add_columns,
     scale_by,
@@ -216,7 +216,7 @@ def backward_experts(net, data, work, theta, grad, d):
                     if k > 0:
                         below = expert_layer(net, work, work.activation, domain, theta, d, e, k - 1)
                     dweight = matrix(grad, layer.weight, layer.n_in, layer.n_out)
-                    add_product_at(net, below, delta, dweight)
+                    product_at(net, below, delta, 1 - net.trunk_once, dweight)
             if k > lowest or dz.shape[0] > 0:
                 below_delta = float_matrix(
                     theta, work.delta, (k % 2) * work.delta_size, delta.shape[0], layer.n_in

@@ -79,6 +79,21 @@ def float_matrix(like, address, offset, n_rows, n_cols):
 # --- records ------------------------------------------------------------------------------------
 
 
+def net_record(address, k):
+    """The k-th NET."""
+    return _record(address, k, tables.NET)
+
+
+def data_record(address, k):
+    """The k-th DATA."""
+    return _record(address, k, tables.DATA)
+
+
+def work_record(address, k):
+    """The k-th WORK."""
+    return _record(address, k, tables.WORK)
+
+
 def layer_at(address, k):
     """The k-th LAYER."""
     return _record(address, k, tables.LAYER)

@@ -24,7 +24,7 @@ from skmtl.engine import (
 from skmtl.engine import compile as compiler
 from skmtl.engine.activations import ACTIVATIONS
 from skmtl.engine.blocks import OFFSET, block_table
-from skmtl.engine.data import lay_out_rows
+from skmtl.engine.data import labels_of, lay_out_rows
 from skmtl.engine.layout import FIXED
 
 
@@ -48,6 +48,13 @@ class AlignmentTerm(NamedTuple):
     strength: float
     source: int
     target: int
+
+
+class Record(NamedTuple):
+    """A record of ``engine.tables``, and where it lies."""
+
+    fields: Any
+    address: int
 
 
 @dataclass
@@ -74,6 +81,7 @@ class Problem:
         Where to start; updated in place.
     domains : list of Domain
     tasks : list of Task
+        Their labels are copied row by row, and not kept.
     penalties : list of PenaltyTerm
     training : Training
     alignments : list of AlignmentTerm, default=()
@@ -87,6 +95,10 @@ class Problem:
         ``theta[:n_lazy]`` takes its steps late, see ``engine.lazy``.
     weighting_state : ndarray
         The weighting's state.
+    n_rows : int
+        Rows in use of the domain that has the most: what an epoch passes over.
+    steps_per_epoch : int
+        Batches of the domain that has the most.
     n_steps : int
         Optimizer steps taken.
     mean_weights : ndarray of shape (n_tasks,)
@@ -95,7 +107,7 @@ class Problem:
 
     def __init__(self, layout, theta, domains, tasks, penalties, training, alignments=()):
         self.layout, self.theta, self.training = layout, theta, training
-        self.domains, self.tasks = domains, tasks
+        self.domains, self._tasks = domains, tasks
         self._terms, self._alignments = penalties, alignments
         n_tasks = len(tasks)
         self.n_frozen = int(layout.depth_offsets[training.n_frozen_layers])
@@ -110,6 +122,9 @@ class Problem:
             domains, tasks, training.batch_size, theta.dtype
         )
         self._keep.append(keep)
+        self.n_rows = int(self._domain_table.n_rows.max())
+        self.steps_per_epoch = int(self._domain_table.n_batches.max())
+        self._by_task = bool(training.weighting.needs_gram or training.record_affinity)
         self.n_lazy = self._count_lazy()
         n_eager = layout.size - max(self.n_frozen, self.n_lazy)
         n_slots = training.optimizer.n_slots
@@ -118,6 +133,21 @@ class Problem:
         self._add_maps()
         self._net = self._build_net(penalties, alignments)
         self._buffers = {}
+        none = np.zeros(0, theta.dtype)
+        self._tasks = [task._replace(rows=none, y=none, weight=none) for task in tasks]
+
+    @property
+    def tasks(self):
+        """The tasks anew, from the labels row by row."""
+        return [
+            task._replace(**dict(zip(("rows", "y", "weight"), labels_of(self._rows, t))))
+            for t, task in enumerate(self._tasks)
+        ]
+
+    @property
+    def n_labels(self):
+        """How many labels are observed, of all tasks."""
+        return self._rows.label_y.size
 
     @property
     def state(self):
@@ -127,16 +157,6 @@ class Problem:
     @state.setter
     def state(self, state):
         self._lazy_state[...], self._state[...] = np.split(state, [self.n_lazy], axis=1)
-
-    @property
-    def n_rows(self):
-        """Rows in use of the domain that has the most: what an epoch passes over."""
-        return int(self._domain_table.n_rows.max())
-
-    @property
-    def steps_per_epoch(self):
-        """Batches of the domain that has the most."""
-        return int(self._domain_table.n_batches.max())
 
     def largest_product(self, full):
         """Multiplications of a step's largest dense product, on a batch or on all rows."""
@@ -159,14 +179,13 @@ class Problem:
         finished : bool
             False if the objective or a parameter stopped being finite.
         """
-        means = np.zeros(len(self.tasks) + 1)
+        means = np.zeros(len(self._tasks) + 1)
         data, work, _ = self._batch_buffers(full=False)
         dtype = self.theta.dtype
-        by_task = bool(self._net.by_task)
-        status = compiler.entry(train.epoch, "epoch", dtype.name, by_task)(
-            self._net,
-            data,
-            work,
+        status = compiler.entry(train.epoch, "epoch", dtype.name, self._by_task)(
+            self._net.address,
+            data.address,
+            work.address,
             self.theta,
             self._grad,
             self._state,
@@ -200,7 +219,7 @@ class Problem:
         data, work, losses = self._batch_buffers(full=True)
         grad = np.zeros_like(theta)
         value = compiler.entry(train.objective, "objective", theta.dtype.name)(
-            self._net, data, work, theta, grad, self.training.rng
+            self._net.address, data.address, work.address, theta, grad, self.training.rng
         )
         grad[: self.n_frozen] = 0
         return value, grad, losses.copy()
@@ -215,9 +234,9 @@ class Problem:
         """
         if not np.isfinite(self.mean_weights).all():
             return [type(self.training.weighting).__name__]
-        bare = Problem(self.layout, theta, self.domains, self.tasks, (), self.training)
+        bare = self._bare(theta)
         if not _all_finite(bare.objective(theta)):
-            found = [task.loss for task in self.tasks]
+            found = [task.loss for task in self._tasks]
             found += [domain.map for domain in self.domains if domain.map is not None]
         elif not _all_finite(self.objective(theta)):
             found = [term.penalty for term in self._terms]
@@ -239,7 +258,7 @@ class Problem:
         ValueError
             If the gradients were not taken one by one.
         """
-        if not self._net.by_task:
+        if not self._by_task:
             raise ValueError("needs record_affinity=True, or a weighting that needs_gram")
         with np.errstate(invalid="ignore"):
             return self._cosine / self._n_cosines
@@ -253,13 +272,23 @@ class Problem:
         -------
         ndarray of shape (layout.size,)
         """
-        bare = Problem(self.layout, self.theta, self.domains, self.tasks, (), self.training)
+        bare = self._bare(self.theta)
         data, work, _ = bare._batch_buffers(full=True)
         total, grad = np.zeros_like(self.theta), np.zeros_like(self.theta)
         compiler.entry(train.squared_gradients, "squared_gradients", self.theta.dtype.name)(
-            bare._net, data, work, self.theta, grad, total, self.training.rng
+            bare._net.address,
+            data.address,
+            work.address,
+            self.theta,
+            grad,
+            total,
+            self.training.rng,
         )
         return total
+
+    def _bare(self, theta):
+        """The same problem without penalties and alignments, at theta."""
+        return Problem(self.layout, theta, self.domains, self.tasks, (), self.training)
 
     # --- records --------------------------------------------------------------------------------
 
@@ -273,7 +302,7 @@ class Problem:
             is_array = isinstance(value, np.ndarray)
             setattr(record, name, value.ctypes.data if is_array else value)
         self._keep.append((record, fields))
-        return record
+        return Record(record, table.ctypes.data)
 
     def _pack(self, plugin):
         """Append a plugin's numbers to hp; gives where they start and how many there are."""
@@ -331,7 +360,7 @@ class Problem:
 
     def _batch_products(self, tasks):
         """Multiplications in the last layer of each task's head, in a batch with its usual rows."""
-        n_labels = np.array([len(task.rows) for task in self.tasks])
+        n_labels = np.bincount(self._rows.label_task, minlength=len(tasks))
         n_rows = n_labels / self._domain_table.n_batches[tasks.domain]
         return n_rows * tasks.n_out * self.layout.architecture.n_shared
 
@@ -351,11 +380,10 @@ class Problem:
     def _count_lazy(self):
         """How much of theta takes its steps late: the first layer's weights, or nothing."""
         a, training = self.layout.architecture, self.training
-        by_task = training.weighting.needs_gram or training.record_affinity
         if (
             not a.hidden
             or self.n_frozen
-            or by_task
+            or self._by_task
             or np.isfinite(training.clip_norm)  # looks at the whole gradient
             or not training.optimizer.catches_up()
             or not all(issparse(d.X) and d.map is None for d in self.domains)
@@ -371,10 +399,16 @@ class Problem:
                 return 0
         return n_lazy
 
+    def _has_one_dense_domain(self):
+        """Whether the trunk reads rows of one domain, which are dense or mapped."""
+        return len(self.domains) == 1 and not (
+            issparse(self.domains[0].X) and self.domains[0].map is None
+        )
+
     def _build_tasks(self):
         a = self.layout.architecture
-        table = np.zeros(len(self.tasks), tables.TASK).view(np.recarray)
-        for t, task in enumerate(self.tasks):
+        table = np.zeros(len(self._tasks), tables.TASK).view(np.recarray)
+        for t, task in enumerate(self._tasks):
             row, experts = table[t], np.flatnonzero(a.gate_mask[t])
             row.domain, row.head, row.coefficient = task.domain, task.head, task.coefficient
             row.loss = self._address(task.loss, "value_grad", "loss")
@@ -469,7 +503,6 @@ class Problem:
         tasks = self._build_tasks()
         penalty_table, blocks = self._build_penalties(penalties)
         alignment_table = self._build_alignments(alignments)
-        by_task = bool(training.weighting.needs_gram or training.record_affinity)
         weighting_hp, weighting_n_hp = self._pack(training.weighting)
         optimizer_hp, optimizer_n_hp = self._pack(training.optimizer)
         mask = np.array(a.gate_mask, dtype)
@@ -478,7 +511,7 @@ class Problem:
         return self._record(
             tables.NET,
             n_domains=len(self.domains),
-            n_tasks=len(self.tasks),
+            n_tasks=len(self._tasks),
             n_inputs=a.n_inputs,
             n_shared=a.n_shared,
             n_experts=a.n_experts,
@@ -490,14 +523,15 @@ class Problem:
             max_outputs=max(a.n_outputs),
             first_layer=training.n_frozen_layers,
             n_frozen=self.n_frozen,
+            trunk_size=self.layout.depth_offsets[-1],
+            trunk_once=int(not self._by_task and self._has_one_dense_domain()),
             n_lazy=self.n_lazy,
             lazy_decay=self._lazy_decay,
             maps_train=int(any(a.map_sizes)),
             dropout=training.dropout,
             step_length=training.optimizer.step_length() or 0.0,
             clip_norm=training.clip_norm,
-            by_task=int(by_task),
-            n_common=self._n_common() if by_task else 0,
+            n_common=self._n_common() if self._by_task else 0,
             heads_in_common=int(len(self.layout.outputs) == 1),
             needs_gram=int(training.weighting.needs_gram),
             steps_per_epoch=self.steps_per_epoch,
@@ -528,7 +562,7 @@ class Problem:
         return self._buffers[full]
 
     def _allocate(self, full):
-        net, a, dtype = self._net, self.layout.architecture, self.theta.dtype
+        net, a, dtype = self._net.fields, self.layout.architecture, self.theta.dtype
         table = self._domain_table.copy()
         n_labels = np.diff(self._rows.label_ptr)
         n_rows = n_entries = n_x = n_z = map_work = 0
@@ -545,7 +579,7 @@ class Problem:
                 row.map_work_at, row.map_work_size = map_work, domain.map.n_work(*sizes)
                 map_work += int(row.map_work_size)
 
-        n_domains, n_tasks, n_experts = len(self.domains), len(self.tasks), a.n_experts
+        n_domains, n_tasks, n_experts = len(self.domains), len(self._tasks), a.n_experts
         n_expert_rows = n_rows * n_experts
         every_row = [np.arange(n) for n in np.repeat(table.max_rows, n_experts)]
         several = n_experts > 1

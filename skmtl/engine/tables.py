@@ -112,13 +112,14 @@ NET = _record("""
     max_outputs
     first_layer      # trunk layers below are frozen
     n_frozen         # theta[:n_frozen] is frozen
+    trunk_size       # theta[:trunk_size] is the trunk
+    trunk_once       # 1: a step computes the gradient of each of its weight matrices just once
     n_lazy           # theta[:n_lazy] takes its steps late, see engine.lazy
     lazy_decay:f8    # strength of weight decay there
     maps_train
     dropout:f8
     step_length:f8   # of the optimizer, see its contract; 0 for none
     clip_norm:f8     # longest gradient that a step may have, or infinity
-    by_task          # 1: each task's gradient at theta[:n_common] is taken by itself
     n_common
     heads_in_common  # 1: all tasks share a head, which lies in theta[:n_common]
     needs_gram       # 1: the weights depend on these gradients
@@ -168,11 +169,11 @@ NET = _record("""
 #: The rows in use of all domains, one domain after the other, and their observed labels.
 DATA = _record("""
     domains          # DOMAIN
-    rows             # int, row of the domain's X
-    order            # int, the rows' numbers, shuffled within groups at each pass
+    rows             # int32, row of the domain's X
+    order            # int32, the rows' numbers, shuffled within groups at each pass
     group_ptr        # int, bounds of the groups: runs in order that carry the same tasks
     label_ptr        # int, bounds of each row's labels
-    label_task       # int
+    label_task       # int32
     label_y          # float
     label_weight     # float
 """)
