@@ -19,6 +19,7 @@ def _engine_functions(dtype):
     """Generate what the engine compiles for a dtype."""
     from skmtl.engine import (
         align,
+        batches,
         flat_heads,
         gates,
         heads,
@@ -40,6 +41,9 @@ def _engine_functions(dtype):
         train.epoch,
         train.objective,
         train.squared_gradients,
+        batches.sort_labels,
+        batches.deal_labels,
+        batches.transpose_labels,
         passes.forward_domain,
         passes.forward_tasks,
         passes.backward_tasks,

@@ -1,6 +1,14 @@
 """Which rows a step reads, and which labels they carry."""
 
-from skmtl.engine.pointers import domain_at, floats, int32s, ints, task_at
+from skmtl.engine.pointers import (
+    call_deal_labels,
+    call_transpose_labels,
+    domain_at,
+    floats,
+    int32s,
+    ints,
+    task_at,
+)
 
 # A cache line of float32, in which the labels of a row lie.
 LABELS_AT_ONCE = 16
@@ -72,7 +80,11 @@ def draw_row(data, work, d, i):
 
 
 def sort_labels(net, data, work, theta):
-    """Line up the observed labels of all domains' batches task by task: a counting sort."""
+    """Line up the observed labels of all domains' batches task by task: a counting sort.
+
+    Entered by address, and so are the two ways to deal the labels of a domain: a fit compiles those
+    that it needs.
+    """
     count = ints(work.task_count, 0, net.n_tasks)
     for t in range(net.n_tasks):
         count[t] = 0
@@ -81,9 +93,9 @@ def sort_labels(net, data, work, theta):
     n_entries = place_tasks(net, work)
     for d in range(net.n_domains):
         if domain_at(data.domains, d).labels_a_row > 0:
-            transpose_labels(net, data, work, theta, d, n_entries)
+            call_transpose_labels(net.transpose_labels, (net, data, work, theta, d, n_entries))
         else:
-            deal_labels(net, data, work, theta, d, n_entries)
+            call_deal_labels(net.deal_labels, (net, data, work, theta, d, n_entries))
 
 
 def place_tasks(net, work):

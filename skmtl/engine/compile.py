@@ -47,6 +47,9 @@ OPTIONS = {
 # not inlined is no vector.
 EXACT = {**OPTIONS, "fastmath": {"contract"}, "forceinline": True}
 INLINED = (
+    "sort_labels",
+    "deal_labels",
+    "transpose_labels",
     "forward_domain",
     "forward_tasks",
     "backward_tasks",
@@ -106,6 +109,9 @@ def signatures(f):
         "forward_tasks": types.float64(*records, v, i, rng),
         "backward_tasks": none(*records, v, v, v, iv),
         "backward_domain": none(*records, v, v, v, i),
+        "sort_labels": none(*records, v),
+        "deal_labels": none(*records, v, i, i),
+        "transpose_labels": none(*records, v, i, i),
         "activate": none(m, rv, m),
         "drop_out": none(m, m, types.float64, rng),
         "map_rows": none(*records, v, i),

@@ -162,6 +162,21 @@ def call_backward_domain(address, arguments):
     return plain_functions[address](*arguments)
 
 
+def call_sort_labels(address, arguments):
+    """Call ``batches.sort_labels``."""
+    return plain_functions[address](*arguments)
+
+
+def call_deal_labels(address, arguments):
+    """Call ``batches.deal_labels``."""
+    return plain_functions[address](*arguments)
+
+
+def call_transpose_labels(address, arguments):
+    """Call ``batches.transpose_labels``."""
+    return plain_functions[address](*arguments)
+
+
 def call_activate(address, arguments):
     """Call an activation."""
     return plain_functions[address](*arguments)

@@ -9,6 +9,7 @@ from scipy.sparse import issparse
 
 from skmtl.engine import (
     align,
+    batches,
     flat_heads,
     gates,
     heads,
@@ -332,6 +333,9 @@ class Problem:
         single, in_every_row = tasks.n_out == 1, domains.labels_a_row[tasks.domain] > 0
         few = flat & np.where(single, ~in_every_row, self._batch_products(tasks) <= flat_heads.FEW)
         used = {
+            batches.sort_labels: True,
+            batches.deal_labels: (domains.labels_a_row == 0).any(),
+            batches.transpose_labels: (domains.labels_a_row > 0).any(),
             passes.forward_domain: True,
             passes.forward_tasks: True,
             passes.backward_tasks: True,

@@ -142,12 +142,15 @@ NET = _record("""
     catch_up         # function of the optimizer, 0 where n_lazy is
     catch_up_rows    # function of engine.lazy, likewise
     gemm             # function: BLAS's matrix product
+    sort_labels      # function of engine.batches
     forward_domain   # functions of engine.passes
     forward_tasks
     backward_tasks
     backward_domain
     activate         # function of engine.activations
     drop_out         # the others are 0 where a fit does not call them: of engine.layers
+    deal_labels      # of engine.batches
+    transpose_labels
     map_rows         # of engine.maps
     backward_map
     assign_rows      # of engine.network
