@@ -46,6 +46,7 @@ OPTIONS = {
 # ``engine.elementary`` relies on rounding: operations there keep their order, but may fuse. What is
 # not inlined is no vector.
 EXACT = {**OPTIONS, "fastmath": {"contract"}, "forceinline": True}
+# Kinds whose callees are put into their own code, see ``_link``.
 INLINED = (
     "sort_labels",
     "deal_labels",

@@ -320,49 +320,49 @@ class Problem:
         function_of_type = getattr(type(plugin), function)
         return compiler.address_of(function_of_type, kind or function, self.theta.dtype.name)
 
-    def _kernel(self, function, kind=None):
+    def _kernel(self, function, kind):
         """Address of a part of the engine."""
-        return compiler.address_of(function, kind or function.__name__, self.theta.dtype.name)
+        return compiler.address_of(function, kind, self.theta.dtype.name)
 
     def _kernels(self, tasks, n_alignments):
-        """Addresses of the engine's parts by name; 0 for those that this fit does not call."""
+        """Addresses of the engine's parts by name; 0 for those that this fit does not call.
+
+        A task of one output goes abreast with others wherever it has a label on every row of a
+        batch, and else by few rows; one of more outputs by few rows where these are few.
+        """
         a, domains = self.layout.architecture, self._domain_table
         on_csr = (domains.is_csr == 1) & (domains.map_forward == 0)
         mixes = tasks.only_expert < 0
-        flat = ~mixes & (len(a.head_hidden) == 0) & ~(on_csr[tasks.domain] & (not a.hidden))
-        single, in_every_row = tasks.n_out == 1, domains.labels_a_row[tasks.domain] > 0
-        few = flat & np.where(single, ~in_every_row, self._batch_products(tasks) <= flat_heads.FEW)
-        used = {
-            batches.sort_labels: True,
-            batches.deal_labels: (domains.labels_a_row == 0).any(),
-            batches.transpose_labels: (domains.labels_a_row > 0).any(),
-            passes.forward_domain: True,
-            passes.forward_tasks: True,
-            passes.backward_tasks: True,
-            passes.backward_domain: True,
-            layers.drop_out: self.training.dropout > 0,
-            maps.map_rows: domains.map_forward.any(),
-            maps.backward_map: any(a.map_sizes),
-            network.assign_rows: a.n_experts > 1 and a.hidden,
-            sparse.read_csr: on_csr.any() and a.hidden,
-            sparse.backward_csr_layer: on_csr.any() and a.hidden,
-            sparse.head_on_csr: on_csr.any() and not a.hidden,
-            sparse.backward_head_on_csr: on_csr.any() and not a.hidden,
-            heads.forward_head: not (flat & single).all(),
-            heads.backward_head: not (flat & single).all(),
-            flat_heads.forward_abreast: (flat & single).any(),
-            flat_heads.backward_abreast: (flat & single).any(),
-            flat_heads.forward_few: few.any(),
-            flat_heads.backward_few: few.any(),
-            gates.mix_experts: mixes.any(),
-            gates.backward_mixture: mixes.any(),
-            align.align: n_alignments > 0,
-            lazy.catch_up_rows: self.n_lazy > 0,
+        flat = ~mixes & (not a.head_hidden) & ~(on_csr[tasks.domain] & (not a.hidden))
+        single, on_every_row = tasks.n_out == 1, domains.labels_a_row[tasks.domain] > 0
+        few = np.where(single, ~on_every_row, self._products_of_heads(tasks) <= flat_heads.FEW)
+        used = [
+            (True, [batches.sort_labels, passes.forward_domain, passes.forward_tasks]),
+            (True, [passes.backward_tasks, passes.backward_domain]),
+            ((domains.labels_a_row == 0).any(), [batches.deal_labels]),
+            ((domains.labels_a_row > 0).any(), [batches.transpose_labels]),
+            (domains.map_forward.any(), [maps.map_rows]),
+            (any(a.map_sizes), [maps.backward_map]),
+            (a.n_experts > 1 and a.hidden, [network.assign_rows]),
+            (on_csr.any() and a.hidden, [sparse.read_csr, sparse.backward_csr_layer]),
+            (on_csr.any() and not a.hidden, [sparse.head_on_csr, sparse.backward_head_on_csr]),
+            (self.training.dropout > 0, [layers.drop_out]),
+            ((flat & single).any(), [flat_heads.forward_abreast, flat_heads.backward_abreast]),
+            ((flat & few).any(), [flat_heads.forward_few, flat_heads.backward_few]),
+            (not (flat & single).all(), [heads.forward_head, heads.backward_head]),
+            (mixes.any(), [gates.mix_experts, gates.backward_mixture]),
+            (n_alignments > 0, [align.align]),
+            (self.n_lazy > 0, [lazy.catch_up_rows]),
+        ]
+        addresses = {
+            part.__name__: self._kernel(part, part.__name__) if calls else 0
+            for calls, parts in used
+            for part in parts
         }
-        addresses = {f.__name__: self._kernel(f) if calls else 0 for f, calls in used.items()}
-        return {**addresses, "activate": self._kernel(ACTIVATIONS[a.activation], "activate")}
+        addresses["activate"] = self._kernel(ACTIVATIONS[a.activation], "activate")
+        return addresses
 
-    def _batch_products(self, tasks):
+    def _products_of_heads(self, tasks):
         """Multiplications in the last layer of each task's head, in a batch with its usual rows."""
         n_labels = np.bincount(self._rows.label_task, minlength=len(tasks))
         n_rows = n_labels / self._domain_table.n_batches[tasks.domain]
