@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.boxing import unbox_array
-from numba.extending import intrinsic, models, register_model, unbox
+from numba.extending import NativeValue, intrinsic, models, register_model, unbox
 from numba.np.arrayobj import populate_array
 
 from skmtl.engine import pointers, tables
@@ -65,7 +65,9 @@ def _unbox_view(kind, array, c):
     native = unbox_array(owned, array, c)
     with c.builder.if_then(c.builder.not_(native.is_error)):
         c.context.nrt.decref(c.builder, owned, native.value)
-    return native
+    view = c.context.make_array(kind)(c.context, c.builder, value=native.value)
+    view.meminfo = cgutils.get_null_value(view.meminfo.type)
+    return NativeValue(view._getvalue(), is_error=native.is_error)
 
 
 def _pointer(context, builder, address, offset, element):
