@@ -18,9 +18,9 @@ from skmtl._compat import (
     StrOptions,
     callback_state,
 )
+from skmtl.engine.activations import ACTIVATIONS
 from skmtl.engine.blocks import OWN, ROLE
 from skmtl.engine.forward import in_blocks
-from skmtl.engine.layers import ACTIVATIONS
 from skmtl.engine.layout import Layout
 from skmtl.fitting import History, Schedule, divergence_message, run_epochs, run_lbfgs
 from skmtl.metrics import mean_task_accuracy

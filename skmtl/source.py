@@ -282,7 +282,7 @@ def take_weights(layout, theta, pretrained, with_head):
         If the trunks differ.
     """
     architecture = layout.architecture
-    wanted = [(int(n_in), int(n_out)) for _, _, n_in, n_out, _ in layout.trunk[0]]
+    wanted = [(int(n_in), int(n_out)) for _, _, n_in, n_out in layout.trunk[0]]
     given = [weight.shape for weight, _ in pretrained.trunk]
     if wanted != given or pretrained.activation != architecture.activation:
         raise ValueError(

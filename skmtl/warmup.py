@@ -10,25 +10,58 @@ import sys
 import time
 from functools import partial
 
+from skmtl.engine.activations import ACTIVATIONS
 from skmtl.plugins import available, resolve
 from skmtl.testing.calls import DTYPES, compiled, contracts_of
 
 
 def _engine_functions(dtype):
     """Generate what the engine compiles for a dtype."""
-    from skmtl.engine import align, gates, lazy, passes, train
+    from skmtl.engine import (
+        align,
+        batches,
+        flat_heads,
+        gates,
+        heads,
+        layers,
+        lazy,
+        maps,
+        network,
+        passes,
+        sparse,
+        train,
+    )
     from skmtl.engine import compile as compiler  # imports numba
 
     for function in (train.gradient, train.gradient_by_task):
         yield compiler.compiled(function, "gradient", dtype)
+    for function in ACTIVATIONS.values():
+        yield compiler.compiled(function, "activate", dtype)
     for function in (
         train.epoch,
         train.objective,
         train.squared_gradients,
+        batches.sort_labels,
+        batches.deal_labels,
+        batches.transpose_labels,
         passes.forward_domain,
         passes.forward_tasks,
         passes.backward_tasks,
         passes.backward_domain,
+        layers.drop_out,
+        maps.map_rows,
+        maps.backward_map,
+        network.assign_rows,
+        sparse.read_csr,
+        sparse.backward_csr_layer,
+        sparse.head_on_csr,
+        sparse.backward_head_on_csr,
+        heads.forward_head,
+        heads.backward_head,
+        flat_heads.forward_abreast,
+        flat_heads.backward_abreast,
+        flat_heads.forward_few,
+        flat_heads.backward_few,
         gates.mix_experts,
         gates.backward_mixture,
         align.align,

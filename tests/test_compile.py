@@ -83,8 +83,12 @@ FIT = """
 
 
 def test_a_second_process_compiles_nothing():
-    """Whatever the depth, the number of tasks, the gates and the sizes."""
-    for changes in ("", 'gate="constant", gate_mask=((True, True),) * 3'):
+    """Whatever the depth, the number of tasks and the sizes, once a fit has used the same parts."""
+    parts = """
+        gate="constant", gate_mask=((True, True),) * 3, head_hidden=(2,), activation="gelu",
+        dropout=0.1
+    """
+    for changes in ("", parts.replace("\n", "")):
         run(FIT.format(dtypes=["float64"], changes=changes))
     changes = """
         hidden=(5, 4, 3), head_hidden=(3, 3), activation="gelu", gate="linear", lam=3.0,

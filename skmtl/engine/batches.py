@@ -1,6 +1,14 @@
 """Which rows a step reads, and which labels they carry."""
 
-from skmtl.engine.pointers import domain_at, floats, int32s, ints, task_at
+from skmtl.engine.pointers import (
+    call_deal_labels,
+    call_transpose_labels,
+    domain_at,
+    floats,
+    int32s,
+    ints,
+    task_at,
+)
 
 # A cache line of float32, in which the labels of a row lie.
 LABELS_AT_ONCE = 16
@@ -72,13 +80,28 @@ def draw_row(data, work, d, i):
 
 
 def sort_labels(net, data, work, theta):
-    """Line up the observed labels of all domains' batches task by task: a counting sort."""
-    start, count = ints(work.task_start, 0, net.n_tasks), ints(work.task_count, 0, net.n_tasks)
-    present, out_start = ints(work.present, 0, net.n_tasks), ints(work.out_start, 0, net.n_tasks)
+    """Line up the observed labels of all domains' batches task by task: a counting sort.
+
+    Entered by address, and so are the two ways to deal the labels of a domain: a fit compiles those
+    that it needs.
+    """
+    count = ints(work.task_count, 0, net.n_tasks)
     for t in range(net.n_tasks):
         count[t] = 0
     for d in range(net.n_domains):
         count_labels(net, data, work, theta, d)
+    n_entries = place_tasks(net, work)
+    for d in range(net.n_domains):
+        if domain_at(data.domains, d).labels_a_row > 0:
+            call_transpose_labels(net.transpose_labels, (net, data, work, theta, d, n_entries))
+        else:
+            call_deal_labels(net.deal_labels, (net, data, work, theta, d, n_entries))
+
+
+def place_tasks(net, work):
+    """Give each task with entries a place for them, and for its outputs; gives their number."""
+    start, count = ints(work.task_start, 0, net.n_tasks), ints(work.task_count, 0, net.n_tasks)
+    present, out_start = ints(work.present, 0, net.n_tasks), ints(work.out_start, 0, net.n_tasks)
     n_present = n_entries = n_out = 0
     for t in range(net.n_tasks):
         start[t] = n_entries
@@ -89,11 +112,7 @@ def sort_labels(net, data, work, theta):
             n_entries += count[t]
             n_out += count[t] * task_at(net.tasks, t).n_out
     ints(work.n_present, 0, 1)[0] = n_present
-    for d in range(net.n_domains):
-        if domain_at(data.domains, d).labels_a_row > 0:
-            transpose_labels(net, data, work, theta, d, n_entries)
-        else:
-            deal_labels(net, data, work, theta, d, n_entries)
+    return n_entries
 
 
 def labels_of(data, theta, domain):

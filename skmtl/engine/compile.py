@@ -28,7 +28,7 @@ from numba.extending import get_cython_function_address, overload
 
 from skmtl.engine import elementary, pointers, tables, train
 from skmtl.engine.contracts import ARGUMENTS
-from skmtl.engine.intrinsics import intrinsics
+from skmtl.engine.intrinsics import View, intrinsics
 
 # What shapes machine code without being reached from a kernel. Read at import, so that it tells of
 # the engine that runs, whatever an upgrade then does to its files.
@@ -46,10 +46,34 @@ OPTIONS = {
 # ``engine.elementary`` relies on rounding: operations there keep their order, but may fuse. What is
 # not inlined is no vector.
 EXACT = {**OPTIONS, "fastmath": {"contract"}, "forceinline": True}
-PASSES = ("forward_domain", "forward_tasks", "backward_tasks", "backward_domain")
+# Kinds whose callees are put into their own code, see ``_link``.
+INLINED = (
+    "sort_labels",
+    "deal_labels",
+    "transpose_labels",
+    "forward_domain",
+    "forward_tasks",
+    "backward_tasks",
+    "backward_domain",
+    "forward_head",
+    "backward_head",
+)
 # Kinds that only compiled code calls: they need none of the wrappers that Python would.
 INTERNAL = (
-    *PASSES,
+    *INLINED,
+    "activate",
+    "drop_out",
+    "map_rows",
+    "backward_map",
+    "assign_rows",
+    "read_csr",
+    "backward_csr_layer",
+    "head_on_csr",
+    "backward_head_on_csr",
+    "forward_abreast",
+    "backward_abreast",
+    "forward_few",
+    "backward_few",
     "mix_experts",
     "backward_mixture",
     "align",
@@ -62,12 +86,13 @@ INTERNAL = (
 def signatures(f):
     """Signature of each kind of compiled function, for floats of numba type f."""
     i, none = types.int64, types.void
-    v, m, rv, rm = (types.Array(f, n, "C", readonly=ro) for ro in (False, True) for n in (1, 2))
-    iv, im = (types.Array(i, n, "C", readonly=True) for n in (1, 2))
-    jv = types.Array(types.int32, 1, "C", readonly=True)
-    d1 = types.Array(types.float64, 1, "C")
-    rd1, rd2 = (types.Array(types.float64, n, "C", readonly=True) for n in (1, 2))
+    v, m, rv, rm = (View(f, n, "C", readonly=ro) for ro in (False, True) for n in (1, 2))
+    iv, im = (View(i, n, "C", readonly=True) for n in (1, 2))
+    jv = View(types.int32, 1, "C", readonly=True)
+    d1 = View(types.float64, 1, "C")
+    rd1, rd2 = (View(types.float64, n, "C", readonly=True) for n in (1, 2))
     records = [numba.from_dtype(record) for record in (tables.NET, tables.DATA, tables.WORK)]
+    layer = numba.from_dtype(tables.LAYER)
     rng = numba.typeof(np.random.default_rng(0))
     return {
         "loss": types.float64(rm, rm, rv, rv, m),
@@ -85,6 +110,24 @@ def signatures(f):
         "forward_tasks": types.float64(*records, v, i, rng),
         "backward_tasks": none(*records, v, v, v, iv),
         "backward_domain": none(*records, v, v, v, i),
+        "sort_labels": none(*records, v),
+        "deal_labels": none(*records, v, i, i),
+        "transpose_labels": none(*records, v, i, i),
+        "activate": none(m, rv, m),
+        "drop_out": none(m, m, types.float64, rng),
+        "map_rows": none(*records, v, i),
+        "backward_map": none(*records, v, v, i),
+        "assign_rows": none(*records, v, i),
+        "read_csr": none(*records, v, i, i),
+        "backward_csr_layer": none(*records, v, v, i, i, m),
+        "head_on_csr": none(*records, v, i, layer, m),
+        "backward_head_on_csr": none(*records, v, v, i, layer, m),
+        "forward_head": none(*records, v, i, types.float64, rng),
+        "backward_head": none(*records, v, v, v, i),
+        "forward_abreast": none(*records, v, i, i),
+        "backward_abreast": none(*records, v, v, i, i),
+        "forward_few": none(*records, v, i),
+        "backward_few": none(*records, v, v, i),
         "mix_experts": none(*records, v, i),
         "backward_mixture": none(*records, v, v, i, m),
         "align": types.float64(*records, v, v, rng),
@@ -131,7 +174,7 @@ def compiled(fn, kind, dtype):
     signature = _signature(kind, dtype)
     try:
         with _collector_paused():
-            linked = _link(fn, _digest(fn), inline=kind in PASSES)
+            linked = _link(fn, _digest(fn), inline=kind in INLINED)
             return _jit(linked, signature, no_cpython_wrapper=kind in INTERNAL)
     except NumbaError as error:
         raise TypeError(

@@ -107,7 +107,7 @@ def has_few_rows(net, data, work, t):
     """Whether task t is better off without copy and BLAS."""
     task = task_at(net.tasks, t)
     few = task.n_out == 1 or entries(work, t)[1] * task.n_out * net.n_shared <= FEW
-    return few and is_flat(net, data, t)
+    return net.forward_few != 0 and few and is_flat(net, data, t)
 
 
 def forward_few(net, data, work, theta, t):

@@ -12,7 +12,6 @@ from skmtl.engine.layout import CONSTANT, FIXED, LINEAR
 from skmtl.engine.network import (
     batch_dz,
     batch_z,
-    csr_arrays,
     expert_gradient,
     expert_output,
     expert_slots,
@@ -27,6 +26,7 @@ from skmtl.engine.pointers import (
     task_at,
     vector,
 )
+from skmtl.engine.sparse import csr_arrays
 
 
 def mix_experts(net, data, work, theta, t):

@@ -2,29 +2,26 @@
 
 from skmtl.engine.batches import entries
 from skmtl.engine.layers import (
-    activate,
     add_bias,
     add_columns,
-    add_csr_product_at,
-    add_csr_product_bt,
     add_product_at,
-    csr_product,
-    csr_product_bt,
-    drop_out,
     product,
     product_bt,
     scale_and_add_columns,
 )
 from skmtl.engine.network import (
     batch_dz,
-    csr_arrays,
     expert_gradient,
     expert_output,
     expert_slots,
     reads_csr,
 )
 from skmtl.engine.pointers import (
+    call_activate,
+    call_backward_head_on_csr,
     call_backward_mixture,
+    call_drop_out,
+    call_head_on_csr,
     call_mix_experts,
     domain_at,
     float_matrix,
@@ -140,12 +137,10 @@ def head_out(net, work, buffer, theta, t):
 
 def forward_head(net, data, work, theta, t, dropout, rng):
     """out = f_t(H_t) on the rows that carry a label of task t."""
+    read_experts(net, data, work, theta, t)
     task = task_at(net.tasks, t)
     domain = domain_at(data.domains, task.domain)
     on_csr = head_reads_csr(net, domain)
-    values, indices, indptr = csr_arrays(domain, theta)
-    start, m = entries(work, t)
-    rows = ints(work.entry_row, start, m)
     a = head_input(net, data, work, theta, t)
     for k in range(net.n_head_hidden):
         layer = hidden_layer(net, task.head, k)
@@ -153,24 +148,30 @@ def forward_head(net, data, work, theta, t, dropout, rng):
         h = head_layer(net, work, work.head_activation, theta, t, k)
         slope = head_layer(net, work, work.head_slope, theta, t, k)
         if k == 0 and on_csr:
-            csr_product(values, indices, indptr, rows, weight, h)
+            call_head_on_csr(net.head_on_csr, (net, data, work, theta, t, layer, h))
         else:
             product(net, a, weight, h)
-        activate(h, vector(theta, layer.bias, layer.n_out), layer.activation, slope)
+        call_activate(net.activate, (h, vector(theta, layer.bias, layer.n_out), slope))
         if dropout > 0:
-            drop_out(h, slope, dropout, rng)
+            call_drop_out(net.drop_out, (h, slope, dropout, rng))
         a = h
     layer = output_layer(net, task.head)
     weight = matrix(theta, layer.weight, layer.n_out, layer.n_in)
     out = head_out(net, work, work.out, theta, t)
     if on_csr and net.n_head_hidden == 0:
-        csr_product_bt(values, indices, indptr, rows, weight, out)
+        call_head_on_csr(net.head_on_csr, (net, data, work, theta, t, layer, out))
     else:
         product_bt(net, a, weight, out)
     add_bias(out, vector(theta, layer.bias, layer.n_out))
 
 
-def backward_head(net, data, work, theta, grad, t):
+def backward_head(net, data, work, theta, head_grad, gate_grad, t):
+    """Walk task t's head back from ``work.dout``, and on to its experts and its gate."""
+    delta = backward_layers(net, data, work, theta, head_grad, t)
+    backward_to_experts(net, data, work, theta, gate_grad, t, delta)
+
+
+def backward_layers(net, data, work, theta, grad, t):
     """Walk task t's head back from ``work.dout``: adds to grad; gives the gradient at H_t.
 
     Where the head reads CSR rows there is no gradient at H_t to give.
@@ -178,9 +179,7 @@ def backward_head(net, data, work, theta, grad, t):
     task = task_at(net.tasks, t)
     domain = domain_at(data.domains, task.domain)
     on_csr = head_reads_csr(net, domain)
-    values, indices, indptr = csr_arrays(domain, theta)
-    start, m = entries(work, t)
-    rows = ints(work.entry_row, start, m)
+    m = ints(work.task_count, t, 1)[0]
     n_hidden = net.n_head_hidden
 
     layer = output_layer(net, task.head)
@@ -188,7 +187,9 @@ def backward_head(net, data, work, theta, grad, t):
     add_columns(delta, vector(grad, layer.bias, layer.n_out))
     dweight = matrix(grad, layer.weight, layer.n_out, layer.n_in)
     if on_csr and n_hidden == 0:
-        add_csr_product_bt(values, indices, indptr, rows, delta, dweight)
+        call_backward_head_on_csr(
+            net.backward_head_on_csr, (net, data, work, theta, grad, t, layer, delta)
+        )
         return delta
     below = head_input(net, data, work, theta, t)
     if n_hidden > 0:
@@ -205,7 +206,9 @@ def backward_head(net, data, work, theta, grad, t):
         scale_and_add_columns(delta, slope, vector(grad, layer.bias, layer.n_out))
         dhidden = matrix(grad, layer.weight, layer.n_in, layer.n_out)
         if k == 0 and on_csr:
-            add_csr_product_at(values, indices, indptr, rows, delta, dhidden)
+            call_backward_head_on_csr(
+                net.backward_head_on_csr, (net, data, work, theta, grad, t, layer, delta)
+            )
             return delta
         below = head_input(net, data, work, theta, t)
         if k > 0:

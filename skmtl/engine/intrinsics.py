@@ -1,7 +1,7 @@
 """What stands in compiled code for each function of ``engine.pointers``.
 
-Views are bare C-contiguous arrays without owner or reference count; calls go through the calling
-convention of numba, so that exceptions propagate. Imported by ``engine.compile`` alone.
+Arrays are views without owner, so that nothing counts references to them. Calls go through the
+calling convention of numba, so that exceptions propagate. Imported by ``engine.compile`` alone.
 """
 
 import functools
@@ -12,7 +12,8 @@ import numba
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.core.boxing import unbox_array
+from numba.extending import NativeValue, intrinsic, models, register_model, unbox
 from numba.np.arrayobj import populate_array
 
 from skmtl.engine import pointers, tables
@@ -20,6 +21,53 @@ from skmtl.engine import pointers, tables
 I8 = types.int64
 # Calls within which small numbers become zero, see ``_without_denormals``: all that a step does.
 WITHOUT_DENORMALS = ("gradient", "optimizer", "prox", "catch_up_rows")
+
+
+class View(types.Array):
+    """An array without owner: whoever made it, or called with it, keeps its memory alive.
+
+    Numba counts references to an array by atomic instructions, at every slice and every call (1,000
+    tasks, one label a row: 40 % of an epoch), and the code that counts takes time to compile.
+    """
+
+    def __init__(self, dtype, ndim, layout, readonly=False, aligned=True):
+        name = f"{'readonly ' * readonly}view({dtype}, {ndim}d, {layout})"
+        super().__init__(dtype, ndim, layout, readonly=readonly, name=name, aligned=aligned)
+
+    def copy(self, dtype=None, ndim=None, layout=None, readonly=None):
+        """The type of a slice, among others."""
+        array = super().copy(dtype, ndim, layout, readonly)
+        return View(array.dtype, array.ndim, array.layout, not array.mutable, array.aligned)
+
+
+@register_model(View)
+class _ViewModel(models.StructModel):
+    """That of an array, whose place for an owner is a pointer like others."""
+
+    def __init__(self, manager, kind):
+        shape = types.UniTuple(types.intp, kind.ndim)
+        members = [
+            ("meminfo", types.voidptr),
+            ("parent", types.pyobject),
+            ("nitems", types.intp),
+            ("itemsize", types.intp),
+            ("data", types.CPointer(kind.dtype)),
+            ("shape", shape),
+            ("strides", shape),
+        ]
+        super().__init__(manager, kind, members)
+
+
+@unbox(View)
+def _unbox_view(kind, array, c):
+    """What compiled code gets for an array of Python, which holds it during the call."""
+    owned = types.Array(kind.dtype, kind.ndim, kind.layout, not kind.mutable, None, kind.aligned)
+    native = unbox_array(owned, array, c)
+    with c.builder.if_then(c.builder.not_(native.is_error)):
+        c.context.nrt.decref(c.builder, owned, native.value)
+    view = c.context.make_array(kind)(c.context, c.builder, value=native.value)
+    view.meminfo = cgutils.get_null_value(view.meminfo.type)
+    return NativeValue(view._getvalue(), is_error=native.is_error)
 
 
 def _pointer(context, builder, address, offset, element):
@@ -59,7 +107,7 @@ def _at_address(array, first):
 
 
 def _vector_of(element):
-    array = types.Array(element, 1, "C")
+    array = View(element, 1, "C")
 
     @intrinsic
     def view(typing_context, address, offset, n):
@@ -69,7 +117,7 @@ def _vector_of(element):
 
 
 def _matrix_of(element):
-    array = types.Array(element, 2, "C")
+    array = View(element, 2, "C")
 
     @intrinsic
     def view(typing_context, address, offset, n_rows, n_cols):
@@ -80,13 +128,13 @@ def _matrix_of(element):
 
 @intrinsic
 def _floats(typing_context, like, address, offset, n):
-    array = types.Array(like.dtype, 1, "C")
+    array = View(like.dtype, 1, "C")
     return array(like, I8, I8, I8), _at_address(array, 1)
 
 
 @intrinsic
 def _float_matrix(typing_context, like, address, offset, n_rows, n_cols):
-    array = types.Array(like.dtype, 2, "C")
+    array = View(like.dtype, 2, "C")
     return array(like, I8, I8, I8, I8), _at_address(array, 1)
 
 
@@ -102,13 +150,13 @@ def _of_array(buffer, array):
 
 @intrinsic
 def _vector(typing_context, buffer, offset, n):
-    array = types.Array(buffer.dtype, 1, "C", readonly=not buffer.mutable)
+    array = View(buffer.dtype, 1, "C", readonly=not buffer.mutable)
     return array(buffer, I8, I8), _of_array(buffer, array)
 
 
 @intrinsic
 def _matrix(typing_context, buffer, offset, n_rows, n_cols):
-    array = types.Array(buffer.dtype, 2, "C", readonly=not buffer.mutable)
+    array = View(buffer.dtype, 2, "C", readonly=not buffer.mutable)
     return array(buffer, I8, I8, I8), _of_array(buffer, array)
 
 
@@ -231,12 +279,8 @@ def _fpcr(builder):
 
 
 def _borrowed(context, builder, kind, value):
-    """An argument without its owner, so that the callee counts no references to it.
-
-    Numba counts, by atomic instructions, at every slice and every call, and the caller has a
-    reference anyway (1,000 tasks, one label a row: 40 % of an epoch).
-    """
-    if not isinstance(kind, (types.Array, types.NumPyRandomGeneratorType)):
+    """A generator without its owner, so that the callee counts no references to it: see View."""
+    if not isinstance(kind, types.NumPyRandomGeneratorType):
         return value
     argument = cgutils.create_struct_proxy(kind)(context, builder, value=value)
     argument.meminfo = cgutils.get_null_value(argument.meminfo.type)

@@ -1,22 +1,11 @@
-"""Kernels of one layer: dense and CSR products, activations and their slopes.
+"""Kernels of one layer: dense and CSR products, dropout.
 
 Every function is plain Python over arrays; ``engine.compile`` compiles it. A weight has shape
 (n_in, n_out), but for output layers, whose weights are stored (n_out, n_in) so that all heads
 together are the rows of one matrix.
 """
 
-from skmtl.engine.elementary import logistic, normal_cdf, normal_density, tanh
 from skmtl.engine.pointers import gemm
-
-IDENTITY, RELU, TANH, LOGISTIC, GELU, SILU = range(6)
-ACTIVATIONS = {
-    "identity": IDENTITY,
-    "relu": RELU,
-    "tanh": TANH,
-    "logistic": LOGISTIC,
-    "gelu": GELU,
-    "silu": SILU,
-}
 
 LOW_32 = 2**32 - 1  # a mask
 
@@ -169,51 +158,6 @@ def add_csr_product_bt(values, indices, indptr, rows, d, out):
         for j in range(d.shape[1]):
             for k in range(indptr[rows[i]], indptr[rows[i] + 1]):
                 out[j, indices[k]] += values[k] * d[i, j]
-
-
-def activate(z, bias, activation, slope):
-    """z = f(z + bias) and slope = f'(z + bias), both in place."""
-    one = slope.dtype.type(1)
-    zero = slope.dtype.type(0)
-    n_rows, n_cols = z.shape
-    if activation == RELU:
-        for i in range(n_rows):
-            for j in range(n_cols):
-                v = z[i, j] + bias[j]
-                dead = v <= zero  # not "alive = v > 0": a NaN must stay visible
-                z[i, j] = zero if dead else v
-                slope[i, j] = zero if dead else one
-    elif activation == TANH:
-        for i in range(n_rows):
-            for j in range(n_cols):
-                v = tanh(z[i, j] + bias[j])
-                z[i, j] = v
-                slope[i, j] = one - v * v
-    elif activation == LOGISTIC:
-        for i in range(n_rows):
-            for j in range(n_cols):
-                v = logistic(z[i, j] + bias[j])
-                z[i, j] = v
-                slope[i, j] = v * (one - v)
-    elif activation == SILU:
-        for i in range(n_rows):
-            for j in range(n_cols):
-                v = z[i, j] + bias[j]
-                s = logistic(v)
-                z[i, j] = v * s
-                slope[i, j] = s * (one + v * (one - s))
-    elif activation == GELU:
-        for i in range(n_rows):
-            for j in range(n_cols):
-                v = z[i, j] + bias[j]
-                cdf = normal_cdf(v)
-                z[i, j] = v * cdf
-                slope[i, j] = cdf + v * normal_density(v)
-    else:
-        for i in range(n_rows):
-            for j in range(n_cols):
-                z[i, j] += bias[j]
-                slope[i, j] = one
 
 
 def drop_out(h, slope, rate, rng):

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmtl.engine.blocks import HEAD, OUTPUT, OWN, TRUNK, block_table
-from skmtl.engine.layers import ACTIVATIONS, IDENTITY
 
 # Kinds of gate: a fixed one reads its mask, the others have parameters.
 FIXED, CONSTANT, LINEAR = range(3)
@@ -76,8 +75,8 @@ class Layout:
 
     Attributes
     ----------
-    layers : ndarray of shape (n_layers, 5), int64
-        Offsets of weight and bias, n_in, n_out, activation of each dense layer: trunk layers expert
+    layers : ndarray of shape (n_layers, 4), int64
+        Offsets of weight and bias, n_in, n_out of each dense layer: trunk layers expert
         by expert, hidden layers of the heads head by head, output layers.
     gates : ndarray of shape (n_tasks, 2), int64
         Kind, and offset or -1.
@@ -97,15 +96,14 @@ class Layout:
         self.architecture = a = architecture
         self._n_allocated = 0
         n_heads, n_tasks = len(a.n_outputs), len(a.task_heads)
-        code = ACTIVATIONS[a.activation]
 
-        trunk = np.zeros((a.n_experts, len(a.hidden), 5), np.int64)
+        trunk = np.zeros((a.n_experts, len(a.hidden), 4), np.int64)
         depth_offsets = [0]
         for depth, (n_in, n_out) in enumerate(_chain(a.n_inputs, a.hidden)):
             weights = [self._allocate(n_in * n_out) for _ in range(a.n_experts)]
             biases = [self._allocate(n_out) for _ in range(a.n_experts)]
             for expert, (weight, bias) in enumerate(zip(weights, biases)):
-                trunk[expert, depth] = weight, bias, n_in, n_out, code
+                trunk[expert, depth] = weight, bias, n_in, n_out
             depth_offsets.append(self._n_allocated)
         self.depth_offsets = np.array(depth_offsets, np.int64)
 
@@ -113,10 +111,10 @@ class Layout:
         for t in range(n_tasks):
             self.gates[t] = self._gate(a)
 
-        heads = np.zeros((n_heads, len(a.head_hidden), 5), np.int64)
+        heads = np.zeros((n_heads, len(a.head_hidden), 4), np.int64)
         for h in range(n_heads):
             for depth, (n_in, n_out) in enumerate(_chain(a.n_shared, a.head_hidden)):
-                heads[h, depth] = self._dense(n_in, n_out, code)
+                heads[h, depth] = self._dense(n_in, n_out)
 
         n_last = a.head_hidden[-1] if a.head_hidden else a.n_shared
         first_row = np.concatenate([[0], np.cumsum(a.n_outputs)])
@@ -124,11 +122,11 @@ class Layout:
         bias = self._allocate(first_row[-1])
         self.outputs = np.array(
             [
-                (weight + row * n_last, bias + row, n_last, n_out, IDENTITY)
+                (weight + row * n_last, bias + row, n_last, n_out)
                 for row, n_out in zip(first_row[:-1], a.n_outputs, strict=True)
             ],
             np.int64,
-        ).reshape(n_heads, 5)
+        ).reshape(n_heads, 4)
 
         self.output_columns = [
             slice(*of_head) for of_head in itertools.pairwise(first_row.tolist())
@@ -141,17 +139,17 @@ class Layout:
 
         self.trunk, self.heads = trunk, heads
         self.layers = np.ascontiguousarray(
-            np.concatenate([trunk.reshape(-1, 5), heads.reshape(-1, 5), self.outputs])
+            np.concatenate([trunk.reshape(-1, 4), heads.reshape(-1, 4), self.outputs])
         )
         n_trunk, n_head = len(a.hidden), len(a.head_hidden)
         self.blocks = block_table(
-            [(w, i, o, b, TRUNK, k) for chain in trunk for k, (w, b, i, o, _) in enumerate(chain)]
+            [(w, i, o, b, TRUNK, k) for chain in trunk for k, (w, b, i, o) in enumerate(chain)]
             + [
                 (w, i, o, b, HEAD, n_trunk + k)
                 for chain in heads
-                for k, (w, b, i, o, _) in enumerate(chain)
+                for k, (w, b, i, o) in enumerate(chain)
             ]
-            + [(w, o, i, b, OUTPUT, n_trunk + n_head) for w, b, i, o, _ in self.outputs]
+            + [(w, o, i, b, OUTPUT, n_trunk + n_head) for w, b, i, o in self.outputs]
             + [(at, *shape, -1, OWN, 0) for at, shape in zip(own_offsets[:-1], a.own_shapes)]
         )
 
@@ -165,9 +163,9 @@ class Layout:
         starts = [self._allocate(size) for size in sizes]
         return np.array([*starts, self._n_allocated], np.int64)
 
-    def _dense(self, n_in, n_out, activation):
+    def _dense(self, n_in, n_out):
         weight = self._allocate(n_in * n_out)
-        return weight, self._allocate(n_out), n_in, n_out, activation
+        return weight, self._allocate(n_out), n_in, n_out
 
     def _gate(self, a):
         if a.gate == "fixed":
@@ -178,7 +176,7 @@ class Layout:
 
     def weight_bias(self, theta, layer):
         """Views (weight of shape (n_in, n_out), bias) of a trunk or hidden head layer."""
-        w, b, n_in, n_out, _ = layer
+        w, b, n_in, n_out = layer
         return theta[w : w + n_in * n_out].reshape(n_in, n_out), theta[b : b + n_out]
 
     def matrix(self, theta, block):
@@ -188,7 +186,7 @@ class Layout:
 
     def output_weight_bias(self, theta, head):
         """Views (weight of shape (n_in, n_out), bias) of a head's output layer."""
-        w, b, n_in, n_out, _ = self.outputs[head].tolist()
+        w, b, n_in, n_out = self.outputs[head].tolist()
         return theta[w : w + n_in * n_out].reshape(n_out, n_in).T, theta[b : b + n_out]
 
     def all_outputs(self, theta):
@@ -199,7 +197,7 @@ class Layout:
 
     def dense_layers(self, theta):
         """Every (weight, bias) pair: trunk by expert, hidden head layers by head, outputs."""
-        for layer in (*self.trunk.reshape(-1, 5), *self.heads.reshape(-1, 5)):
+        for layer in (*self.trunk.reshape(-1, 4), *self.heads.reshape(-1, 4)):
             yield self.weight_bias(theta, layer)
         for head in range(len(self.outputs)):
             yield self.output_weight_bias(theta, head)

@@ -11,8 +11,9 @@ Entered by address: a fit without such rows does not compile this.
 
 import numpy as np
 
-from skmtl.engine.network import batch_rows, csr_arrays
+from skmtl.engine.network import batch_rows
 from skmtl.engine.pointers import call_catch_up, domain_at, doubles, floats, ints, vector
+from skmtl.engine.sparse import csr_arrays
 
 # A column costs 3.5 times as much where a batch picks it as where every step takes all, because the
 # picked ones lie scattered in memory; an epoch's end costs as much as two of the latter steps.

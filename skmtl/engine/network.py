@@ -1,11 +1,7 @@
-"""Forward and backward through maps and experts, for the batch in WORK."""
+"""Reading the batch in WORK, and forward and backward through experts."""
 
 from skmtl.engine.batches import entries
 from skmtl.engine.layers import (
-    activate,
-    add_csr_product_at,
-    csr_product,
-    drop_out,
     fill_zero,
     product,
     product_at,
@@ -15,14 +11,14 @@ from skmtl.engine.layers import (
     take_rows,
 )
 from skmtl.engine.pointers import (
-    call_backward,
-    call_backward_csr,
-    call_forward,
-    call_forward_csr,
+    call_activate,
+    call_assign_rows,
+    call_backward_csr_layer,
+    call_drop_out,
+    call_map_rows,
+    call_read_csr,
     domain_at,
     float_matrix,
-    floats,
-    int32s,
     ints,
     layer_at,
     matrix,
@@ -30,15 +26,7 @@ from skmtl.engine.pointers import (
     vector,
 )
 
-# --- input: gathered rows, CSR rows, feature maps ---------------------------------------------
-
-
-def csr_arrays(domain, theta):
-    """Values, indices and indptr of a CSR domain; empty arrays for a dense one."""
-    n = domain.n_x_rows * domain.is_csr
-    indptr = ints(domain.indptr, 0, n + domain.is_csr)
-    nnz = indptr[n] if n > 0 else 0
-    return floats(theta, domain.values, 0, nnz), int32s(domain.indices, 0, nnz), indptr
+# --- input ---------------------------------------------
 
 
 def reads_csr(domain):
@@ -74,46 +62,11 @@ def batch_dz(net, work, domain, theta, d):
 def read_input(net, data, work, theta, d):
     """Gather the batch's rows and map them: z = g_d(x)."""
     domain = domain_at(data.domains, d)
-    rows = batch_rows(work, domain, d)
-    x = batch_x(work, domain, theta, d)
     if domain.is_csr == 0:
         source = float_matrix(theta, domain.values, 0, domain.n_x_rows, domain.n_columns)
-        take_rows(source, rows, x)
-    if domain.map_forward == 0:
-        return
-    parameters = vector(theta, domain.map_start, domain.map_size)
-    hp = floats(theta, net.hp, domain.map_hp, domain.map_n_hp)
-    scratch = floats(theta, work.map_work, domain.map_work_at, domain.map_work_size)
-    z = batch_z(net, work, domain, theta, d)
-    if domain.is_csr == 1:
-        values, indices, indptr = csr_arrays(domain, theta)
-        call_forward_csr(
-            domain.map_forward, (parameters, values, indices, indptr, rows, hp, scratch, z)
-        )
-    else:
-        call_forward(domain.map_forward, (parameters, x, hp, scratch, z))
-
-
-def backward_map(net, data, work, theta, grad, d):
-    """Add the gradient of the feature map's parameters, from dz."""
-    domain = domain_at(data.domains, d)
-    dz = batch_dz(net, work, domain, theta, d)
-    if dz.shape[0] == 0:
-        return
-    parameters = vector(theta, domain.map_start, domain.map_size)
-    dparameters = vector(grad, domain.map_start, domain.map_size)
-    hp = floats(theta, net.hp, domain.map_hp, domain.map_n_hp)
-    scratch = floats(theta, work.map_work, domain.map_work_at, domain.map_work_size)
-    if domain.is_csr == 1:
-        values, indices, indptr = csr_arrays(domain, theta)
-        rows = batch_rows(work, domain, d)
-        call_backward_csr(
-            domain.map_backward,
-            (parameters, values, indices, indptr, rows, hp, scratch, dz, dparameters),
-        )
-    else:
-        x = batch_x(work, domain, theta, d)
-        call_backward(domain.map_backward, (parameters, x, hp, scratch, dz, dparameters))
+        take_rows(source, batch_rows(work, domain, d), batch_x(work, domain, theta, d))
+    if domain.map_forward != 0:
+        call_map_rows(net.map_rows, (net, data, work, theta, d))
 
 
 # --- trunk: chains of layers, one per expert ---------------------------------------------------
@@ -170,26 +123,26 @@ def expert_gradient(net, work, domain, theta, d, e):
     )
 
 
-def assign_rows(net, work, domain, theta, d):
+def assign_rows(net, data, work, theta, d):
     """Give each expert the rows that carry a label of one of its tasks.
 
-    Experts without layers hand on the whole batch, and so does an only expert.
+    Entered by address. Experts without layers hand on the whole batch, and an only expert reads it:
+    there the positions and slots of ``Problem`` hold for every batch.
     """
+    domain = domain_at(data.domains, d)
     n = ints(work.n_rows, d, 1)[0]
-    reads_all = net.n_experts == 1 or net.n_trunk == 0
     n_rows = ints(work.expert_n_rows, d * net.n_experts, net.n_experts)
     mask = float_matrix(theta, net.gate_mask, 0, net.n_tasks, net.n_experts)
     for e in range(net.n_experts):
         slot = expert_slots(net, work, domain, d, e)
         for i in range(n):
-            slot[i] = 0 if reads_all else -1
-        if not reads_all:
-            for t in range(net.n_tasks):
-                if task_at(net.tasks, t).domain == d and mask[t, e] > 0:
-                    start, m = entries(work, t)
-                    position = ints(work.entry_position, start, m)
-                    for i in range(m):
-                        slot[position[i]] = 0
+            slot[i] = -1
+        for t in range(net.n_tasks):
+            if task_at(net.tasks, t).domain == d and mask[t, e] > 0:
+                start, m = entries(work, t)
+                position = ints(work.entry_position, start, m)
+                for i in range(m):
+                    slot[position[i]] = 0
         position = ints(work.expert_position, expert_at(net, domain, e), n)
         m = 0
         for i in range(n):
@@ -200,20 +153,14 @@ def assign_rows(net, work, domain, theta, d):
         n_rows[e] = m
 
 
-def csr_rows(work, domain, d, positions):
-    """Row numbers in X of some positions of the batch."""
-    rows = batch_rows(work, domain, d)
-    out = ints(work.csr_row, 0, positions.size)
-    for i in range(positions.size):
-        out[i] = rows[positions[i]]
-    return out
-
-
 def forward_experts(net, data, work, theta, d, dropout, rng):
     """Run every expert on its rows: H_e = trunk_e(z)."""
     domain = domain_at(data.domains, d)
-    assign_rows(net, work, domain, theta, d)
-    values, indices, indptr = csr_arrays(domain, theta)
+    if net.assign_rows == 0:
+        for e in range(net.n_experts):
+            ints(work.expert_n_rows, d * net.n_experts + e, 1)[0] = ints(work.n_rows, d, 1)[0]
+    else:
+        call_assign_rows(net.assign_rows, (net, data, work, theta, d))
     z = batch_z(net, work, domain, theta, d)
     for e in range(net.n_experts):
         positions = expert_positions(net, work, domain, d, e)
@@ -226,13 +173,12 @@ def forward_experts(net, data, work, theta, d, dropout, rng):
             h = expert_layer(net, work, work.activation, domain, theta, d, e, k)
             slope = expert_layer(net, work, work.slope, domain, theta, d, e, k)
             if k == 0 and reads_csr(domain):
-                rows = csr_rows(work, domain, d, positions)
-                csr_product(values, indices, indptr, rows, weight, h)
+                call_read_csr(net.read_csr, (net, data, work, theta, d, e))
             else:
                 product(net, a, weight, h)
-            activate(h, vector(theta, layer.bias, layer.n_out), layer.activation, slope)
+            call_activate(net.activate, (h, vector(theta, layer.bias, layer.n_out), slope))
             if dropout > 0:
-                drop_out(h, slope, dropout, rng)
+                call_drop_out(net.drop_out, (h, slope, dropout, rng))
             a = h
 
 
@@ -249,7 +195,6 @@ def backward_experts(net, data, work, theta, grad, d):
     if net.n_trunk == 0:
         return
     domain = domain_at(data.domains, d)
-    values, indices, indptr = csr_arrays(domain, theta)
     dz = batch_dz(net, work, domain, theta, d)
     lowest = 0 if dz.shape[0] > 0 else net.first_layer
     for e in range(net.n_experts):
@@ -262,14 +207,15 @@ def backward_experts(net, data, work, theta, grad, d):
                 scale_by(delta, slope)
             else:
                 scale_and_add_columns(delta, slope, vector(grad, layer.bias, layer.n_out))
-                dweight = matrix(grad, layer.weight, layer.n_in, layer.n_out)
                 if k == 0 and reads_csr(domain):
-                    rows = csr_rows(work, domain, d, positions)
-                    add_csr_product_at(values, indices, indptr, rows, delta, dweight)
+                    call_backward_csr_layer(
+                        net.backward_csr_layer, (net, data, work, theta, grad, d, e, delta)
+                    )
                 else:
                     below = expert_input(net, work, domain, theta, d, e)
                     if k > 0:
                         below = expert_layer(net, work, work.activation, domain, theta, d, e, k - 1)
+                    dweight = matrix(grad, layer.weight, layer.n_in, layer.n_out)
                     product_at(net, below, delta, 1 - net.trunk_once, dweight)
             if k > lowest or dz.shape[0] > 0:
                 below_delta = float_matrix(

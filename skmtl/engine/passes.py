@@ -4,17 +4,20 @@ Entered by address: the two gradients of ``engine.train`` share their machine co
 """
 
 from skmtl.engine.batches import tasks_present
-from skmtl.engine.flat_heads import (
-    backward_abreast,
-    backward_few,
-    forward_abreast,
-    forward_few,
-    has_few_rows,
-    n_abreast,
+from skmtl.engine.flat_heads import has_few_rows, n_abreast
+from skmtl.engine.network import backward_experts, forward_experts, read_input
+from skmtl.engine.pointers import (
+    call_backward_abreast,
+    call_backward_few,
+    call_backward_head,
+    call_backward_map,
+    call_forward_abreast,
+    call_forward_few,
+    call_forward_head,
+    domain_at,
+    doubles,
+    task_at,
 )
-from skmtl.engine.heads import backward_head, backward_to_experts, forward_head, read_experts
-from skmtl.engine.network import backward_experts, backward_map, forward_experts, read_input
-from skmtl.engine.pointers import domain_at, doubles, task_at
 from skmtl.engine.terms import task_loss
 
 
@@ -35,12 +38,12 @@ def forward_tasks(net, data, work, theta, full, rng):
     while k < present.size:
         t, n = present[k], n_abreast(net, data, work, present[k:])
         if n > 0:
-            forward_abreast(net, data, work, theta, t, n)
+            call_forward_abreast(net.forward_abreast, (net, data, work, theta, t, n))
         elif has_few_rows(net, data, work, t):
-            forward_few(net, data, work, theta, t)
+            call_forward_few(net.forward_few, (net, data, work, theta, t))
         else:
-            read_experts(net, data, work, theta, t)
-            forward_head(net, data, work, theta, t, 0.0 if full else net.dropout, rng)
+            dropout = 0.0 if full else net.dropout
+            call_forward_head(net.forward_head, (net, data, work, theta, t, dropout, rng))
         k += max(n, 1)
     value = 0.0
     for t in present:
@@ -55,16 +58,16 @@ def backward_tasks(net, data, work, theta, head_grad, gate_grad, present):
     while k < present.size:
         t, n = present[k], n_abreast(net, data, work, present[k:])
         if n > 0:
-            backward_abreast(net, data, work, theta, head_grad, t, n)
+            call_backward_abreast(net.backward_abreast, (net, data, work, theta, head_grad, t, n))
         elif has_few_rows(net, data, work, t):
-            backward_few(net, data, work, theta, head_grad, t)
+            call_backward_few(net.backward_few, (net, data, work, theta, head_grad, t))
         else:
-            delta = backward_head(net, data, work, theta, head_grad, t)
-            backward_to_experts(net, data, work, theta, gate_grad, t, delta)
+            call_backward_head(net.backward_head, (net, data, work, theta, head_grad, gate_grad, t))
         k += max(n, 1)
 
 
 def backward_domain(net, data, work, theta, trunk_grad, map_grad, d):
     """From domain d's experts to its map; adds to the gradients of the trunk and of the map."""
     backward_experts(net, data, work, theta, trunk_grad, d)
-    backward_map(net, data, work, theta, map_grad, d)
+    if net.backward_map != 0:
+        call_backward_map(net.backward_map, (net, data, work, theta, map_grad, d))

@@ -162,6 +162,96 @@ def call_backward_domain(address, arguments):
     return plain_functions[address](*arguments)
 
 
+def call_sort_labels(address, arguments):
+    """Call ``batches.sort_labels``."""
+    return plain_functions[address](*arguments)
+
+
+def call_deal_labels(address, arguments):
+    """Call ``batches.deal_labels``."""
+    return plain_functions[address](*arguments)
+
+
+def call_transpose_labels(address, arguments):
+    """Call ``batches.transpose_labels``."""
+    return plain_functions[address](*arguments)
+
+
+def call_activate(address, arguments):
+    """Call an activation."""
+    return plain_functions[address](*arguments)
+
+
+def call_drop_out(address, arguments):
+    """Call ``layers.drop_out``."""
+    return plain_functions[address](*arguments)
+
+
+def call_map_rows(address, arguments):
+    """Call ``maps.map_rows``."""
+    return plain_functions[address](*arguments)
+
+
+def call_backward_map(address, arguments):
+    """Call ``maps.backward_map``."""
+    return plain_functions[address](*arguments)
+
+
+def call_assign_rows(address, arguments):
+    """Call ``network.assign_rows``."""
+    return plain_functions[address](*arguments)
+
+
+def call_read_csr(address, arguments):
+    """Call ``sparse.read_csr``."""
+    return plain_functions[address](*arguments)
+
+
+def call_backward_csr_layer(address, arguments):
+    """Call ``sparse.backward_csr_layer``."""
+    return plain_functions[address](*arguments)
+
+
+def call_head_on_csr(address, arguments):
+    """Call ``sparse.head_on_csr``."""
+    return plain_functions[address](*arguments)
+
+
+def call_backward_head_on_csr(address, arguments):
+    """Call ``sparse.backward_head_on_csr``."""
+    return plain_functions[address](*arguments)
+
+
+def call_forward_head(address, arguments):
+    """Call ``heads.forward_head``."""
+    return plain_functions[address](*arguments)
+
+
+def call_backward_head(address, arguments):
+    """Call ``heads.backward_head``."""
+    return plain_functions[address](*arguments)
+
+
+def call_forward_abreast(address, arguments):
+    """Call ``flat_heads.forward_abreast``."""
+    return plain_functions[address](*arguments)
+
+
+def call_backward_abreast(address, arguments):
+    """Call ``flat_heads.backward_abreast``."""
+    return plain_functions[address](*arguments)
+
+
+def call_forward_few(address, arguments):
+    """Call ``flat_heads.forward_few``."""
+    return plain_functions[address](*arguments)
+
+
+def call_backward_few(address, arguments):
+    """Call ``flat_heads.backward_few``."""
+    return plain_functions[address](*arguments)
+
+
 def call_mix_experts(address, arguments):
     """Call ``gates.mix_experts``."""
     return plain_functions[address](*arguments)

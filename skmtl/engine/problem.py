@@ -7,8 +7,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse import issparse
 
-from skmtl.engine import align, gates, lazy, passes, tables, train
+from skmtl.engine import (
+    align,
+    batches,
+    flat_heads,
+    gates,
+    heads,
+    layers,
+    lazy,
+    maps,
+    network,
+    passes,
+    sparse,
+    tables,
+    train,
+)
 from skmtl.engine import compile as compiler
+from skmtl.engine.activations import ACTIVATIONS
 from skmtl.engine.blocks import OFFSET, block_table
 from skmtl.engine.data import labels_of, lay_out_rows
 from skmtl.engine.layout import FIXED
@@ -305,9 +320,53 @@ class Problem:
         function_of_type = getattr(type(plugin), function)
         return compiler.address_of(function_of_type, kind or function, self.theta.dtype.name)
 
-    def _kernel(self, function):
+    def _kernel(self, function, kind):
         """Address of a part of the engine."""
-        return compiler.address_of(function, function.__name__, self.theta.dtype.name)
+        return compiler.address_of(function, kind, self.theta.dtype.name)
+
+    def _kernels(self, tasks, n_alignments):
+        """Addresses of the engine's parts by name; 0 for those that this fit does not call.
+
+        A task of one output goes abreast with others wherever it has a label on every row of a
+        batch, and else by few rows; one of more outputs by few rows where these are few.
+        """
+        a, domains = self.layout.architecture, self._domain_table
+        on_csr = (domains.is_csr == 1) & (domains.map_forward == 0)
+        mixes = tasks.only_expert < 0
+        flat = ~mixes & (not a.head_hidden) & ~(on_csr[tasks.domain] & (not a.hidden))
+        single, on_every_row = tasks.n_out == 1, domains.labels_a_row[tasks.domain] > 0
+        few = np.where(single, ~on_every_row, self._products_of_heads(tasks) <= flat_heads.FEW)
+        used = [
+            (True, [batches.sort_labels, passes.forward_domain, passes.forward_tasks]),
+            (True, [passes.backward_tasks, passes.backward_domain]),
+            ((domains.labels_a_row == 0).any(), [batches.deal_labels]),
+            ((domains.labels_a_row > 0).any(), [batches.transpose_labels]),
+            (domains.map_forward.any(), [maps.map_rows]),
+            (any(a.map_sizes), [maps.backward_map]),
+            (a.n_experts > 1 and a.hidden, [network.assign_rows]),
+            (on_csr.any() and a.hidden, [sparse.read_csr, sparse.backward_csr_layer]),
+            (on_csr.any() and not a.hidden, [sparse.head_on_csr, sparse.backward_head_on_csr]),
+            (self.training.dropout > 0, [layers.drop_out]),
+            ((flat & single).any(), [flat_heads.forward_abreast, flat_heads.backward_abreast]),
+            ((flat & few).any(), [flat_heads.forward_few, flat_heads.backward_few]),
+            (not (flat & single).all(), [heads.forward_head, heads.backward_head]),
+            (mixes.any(), [gates.mix_experts, gates.backward_mixture]),
+            (n_alignments > 0, [align.align]),
+            (self.n_lazy > 0, [lazy.catch_up_rows]),
+        ]
+        addresses = {
+            part.__name__: self._kernel(part, part.__name__) if calls else 0
+            for calls, parts in used
+            for part in parts
+        }
+        addresses["activate"] = self._kernel(ACTIVATIONS[a.activation], "activate")
+        return addresses
+
+    def _products_of_heads(self, tasks):
+        """Multiplications in the last layer of each task's head, in a batch with its usual rows."""
+        n_labels = np.bincount(self._rows.label_task, minlength=len(tasks))
+        n_rows = n_labels / self._domain_table.n_batches[tasks.domain]
+        return n_rows * tasks.n_out * self.layout.architecture.n_shared
 
     def _add_maps(self):
         """Write the feature maps into the table of domains."""
@@ -448,7 +507,6 @@ class Problem:
         tasks = self._build_tasks()
         penalty_table, blocks = self._build_penalties(penalties)
         alignment_table = self._build_alignments(alignments)
-        mixes = (tasks.only_expert < 0).any()
         weighting_hp, weighting_n_hp = self._pack(training.weighting)
         optimizer_hp, optimizer_n_hp = self._pack(training.optimizer)
         mask = np.array(a.gate_mask, dtype)
@@ -497,15 +555,8 @@ class Problem:
             optimizer_hp=optimizer_hp,
             optimizer_n_hp=optimizer_n_hp,
             catch_up=self._address(training.optimizer, "catch_up") if self.n_lazy else 0,
-            catch_up_rows=self._kernel(lazy.catch_up_rows) if self.n_lazy else 0,
             gemm=compiler.gemm_address(dtype.name),
-            forward_domain=self._kernel(passes.forward_domain),
-            forward_tasks=self._kernel(passes.forward_tasks),
-            backward_tasks=self._kernel(passes.backward_tasks),
-            backward_domain=self._kernel(passes.backward_domain),
-            mix_experts=self._kernel(gates.mix_experts) if mixes else 0,
-            backward_mixture=self._kernel(gates.backward_mixture) if mixes else 0,
-            align=self._kernel(align.align) if len(alignment_table) else 0,
+            **self._kernels(tasks, len(alignment_table)),
         )
 
     def _batch_buffers(self, full):
@@ -534,6 +585,7 @@ class Problem:
 
         n_domains, n_tasks, n_experts = len(self.domains), len(self._tasks), a.n_experts
         n_expert_rows = n_rows * n_experts
+        every_row = [np.arange(n) for n in np.repeat(table.max_rows, n_experts)]
         several = n_experts > 1
         delta_size = max(n_rows, n_entries) * max(a.n_inputs, *a.hidden, *a.head_hidden, 1)
         n_lazy_rows = a.n_inputs * n_experts if self.n_lazy else 0
@@ -581,8 +633,8 @@ class Problem:
             z=floats(n_z),
             dz=floats(n_z),
             expert_n_rows=ints(n_domains * n_experts),
-            expert_position=ints(n_expert_rows),
-            expert_slot=ints(n_expert_rows),
+            expert_position=np.concatenate(every_row),
+            expert_slot=np.concatenate(every_row),
             expert_x=floats(n_expert_rows * a.n_inputs if several else 0),
             activation=floats(n_expert_rows * sum(a.hidden)),
             slope=floats(n_expert_rows * sum(a.hidden)),

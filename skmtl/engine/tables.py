@@ -16,13 +16,12 @@ def _record(fields):
     return np.dtype([(name, kind or "i8") for name, kind in pairs], align=True)
 
 
-#: One dense layer: offsets in theta, sizes, and the code of its activation.
+#: One dense layer: offsets in theta and sizes.
 LAYER = _record("""
     weight
     bias
     n_in
     n_out
-    activation
 """)
 
 #: One domain: its matrix, its feature map, its rows, and its places in the buffers.
@@ -143,13 +142,31 @@ NET = _record("""
     catch_up         # function of the optimizer, 0 where n_lazy is
     catch_up_rows    # function of engine.lazy, likewise
     gemm             # function: BLAS's matrix product
+    sort_labels      # function of engine.batches
     forward_domain   # functions of engine.passes
     forward_tasks
     backward_tasks
     backward_domain
-    mix_experts      # functions of engine.gates, 0 where no task mixes experts
+    activate         # function of engine.activations
+    drop_out         # the others are 0 where a fit does not call them: of engine.layers
+    deal_labels      # of engine.batches
+    transpose_labels
+    map_rows         # of engine.maps
+    backward_map
+    assign_rows      # of engine.network
+    read_csr         # of engine.sparse
+    backward_csr_layer
+    head_on_csr
+    backward_head_on_csr
+    forward_head     # of engine.heads
+    backward_head
+    forward_abreast  # of engine.flat_heads
+    backward_abreast
+    forward_few
+    backward_few
+    mix_experts      # of engine.gates
     backward_mixture
-    align            # function of engine.align, 0 where there is nothing to align
+    align            # of engine.align
 """)
 
 #: The rows in use of all domains, one domain after the other, and their observed labels.

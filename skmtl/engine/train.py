@@ -20,7 +20,6 @@ from skmtl.engine.batches import (
     draw_everything,
     draw_row,
     shuffle_rows,
-    sort_labels,
     tasks_present,
 )
 from skmtl.engine.network import clear_domain
@@ -33,6 +32,7 @@ from skmtl.engine.pointers import (
     call_forward_tasks,
     call_gradient,
     call_optimizer,
+    call_sort_labels,
     data_record,
     domain_at,
     doubles,
@@ -54,7 +54,7 @@ def forward(net, data, work, theta, full, rng):
 
     ``full`` says that the batch holds every row: each loss is the whole L_t, without dropout.
     """
-    sort_labels(net, data, work, theta)
+    call_sort_labels(net.sort_labels, (net, data, work, theta))
     for d in range(net.n_domains):
         call_forward_domain(net.forward_domain, (net, data, work, theta, d, full, rng))
     return call_forward_tasks(net.forward_tasks, (net, data, work, theta, full, rng))
