@@ -9,8 +9,9 @@ import argparse
 import sys
 import time
 from functools import partial
+from itertools import product
 
-from skmtl.engine.activations import ACTIVATIONS
+from skmtl.engine import activations
 from skmtl.plugins import available, resolve
 from skmtl.testing.calls import DTYPES, compiled, contracts_of
 
@@ -35,8 +36,10 @@ def _engine_functions(dtype):
 
     for function in (train.gradient, train.gradient_by_task):
         yield compiler.compiled(function, "gradient", dtype)
-    for function in ACTIVATIONS.values():
-        yield compiler.compiled(function, "activate", dtype)
+    for name, dropout in product(activations.ACTIVATIONS, (False, True)):
+        forth, back, _ = activations.of_net(name, dropout)
+        yield compiler.compiled(forth, "activate", dtype)
+        yield compiler.compiled(back, "backward_activation", dtype)
     for function in (
         train.epoch,
         train.objective,

@@ -62,6 +62,7 @@ INLINED = (
 INTERNAL = (
     *INLINED,
     "activate",
+    "backward_activation",
     "drop_out",
     "map_rows",
     "backward_map",
@@ -114,6 +115,7 @@ def signatures(f):
         "deal_labels": none(*records, v, i, i),
         "transpose_labels": none(*records, v, i, i),
         "activate": none(m, rv, m),
+        "backward_activation": none(m, rm, v),
         "drop_out": none(m, m, types.float64, rng),
         "map_rows": none(*records, v, i),
         "backward_map": none(*records, v, v, i),

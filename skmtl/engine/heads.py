@@ -7,7 +7,6 @@ from skmtl.engine.layers import (
     add_product_at,
     product,
     product_bt,
-    scale_and_add_columns,
 )
 from skmtl.engine.network import (
     batch_dz,
@@ -18,6 +17,7 @@ from skmtl.engine.network import (
 )
 from skmtl.engine.pointers import (
     call_activate,
+    call_backward_activation,
     call_backward_head_on_csr,
     call_backward_mixture,
     call_drop_out,
@@ -203,7 +203,8 @@ def backward_layers(net, data, work, theta, grad, t):
     for k in range(n_hidden - 1, -1, -1):
         layer = hidden_layer(net, task.head, k)
         slope = head_layer(net, work, work.head_slope, theta, t, k)
-        scale_and_add_columns(delta, slope, vector(grad, layer.bias, layer.n_out))
+        dbias = vector(grad, layer.bias, layer.n_out)
+        call_backward_activation(net.backward_activation, (delta, slope, dbias))
         dhidden = matrix(grad, layer.weight, layer.n_in, layer.n_out)
         if k == 0 and on_csr:
             call_backward_head_on_csr(

@@ -78,22 +78,6 @@ def add_columns(x, out):
             out[j] += x[i, j]
 
 
-def scale_by(x, factor):
-    """x_ij *= factor_ij."""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            x[i, j] *= factor[i, j]
-
-
-def scale_and_add_columns(x, factor, out):
-    """x_ij *= factor_ij, and out_j += sum_i x_ij of the new x."""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            scaled = x[i, j] * factor[i, j]
-            x[i, j] = scaled
-            out[j] += scaled
-
-
 def fill_zero(x):
     """x_ij = 0."""
     for i in range(x.shape[0]):

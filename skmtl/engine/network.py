@@ -6,13 +6,12 @@ from skmtl.engine.layers import (
     product,
     product_at,
     product_bt,
-    scale_and_add_columns,
-    scale_by,
     take_rows,
 )
 from skmtl.engine.pointers import (
     call_activate,
     call_assign_rows,
+    call_backward_activation,
     call_backward_csr_layer,
     call_drop_out,
     call_map_rows,
@@ -203,10 +202,9 @@ def backward_experts(net, data, work, theta, grad, d):
         for k in range(net.n_trunk - 1, lowest - 1, -1):
             layer = layer_at(net.layers, e * net.n_trunk + k)
             slope = expert_layer(net, work, work.slope, domain, theta, d, e, k)
-            if k < net.first_layer:
-                scale_by(delta, slope)
-            else:
-                scale_and_add_columns(delta, slope, vector(grad, layer.bias, layer.n_out))
+            dbias = vector(grad, layer.bias, layer.n_out)
+            call_backward_activation(net.backward_activation, (delta, slope, dbias))
+            if k >= net.first_layer:
                 if k == 0 and reads_csr(domain):
                     call_backward_csr_layer(
                         net.backward_csr_layer, (net, data, work, theta, grad, d, e, delta)

@@ -182,6 +182,11 @@ def call_activate(address, arguments):
     return plain_functions[address](*arguments)
 
 
+def call_backward_activation(address, arguments):
+    """Call ``activations.backward_by_slope`` or ``backward_by_sign``."""
+    return plain_functions[address](*arguments)
+
+
 def call_drop_out(address, arguments):
     """Call ``layers.drop_out``."""
     return plain_functions[address](*arguments)

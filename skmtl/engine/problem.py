@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from skmtl.engine import (
+    activations,
     align,
     batches,
     flat_heads,
@@ -23,7 +24,6 @@ from skmtl.engine import (
     train,
 )
 from skmtl.engine import compile as compiler
-from skmtl.engine.activations import ACTIVATIONS
 from skmtl.engine.blocks import OFFSET, block_table
 from skmtl.engine.data import labels_of, lay_out_rows
 from skmtl.engine.layout import FIXED
@@ -359,7 +359,9 @@ class Problem:
             for calls, parts in used
             for part in parts
         }
-        addresses["activate"] = self._kernel(ACTIVATIONS[a.activation], "activate")
+        activate, backward, _ = activations.of_net(a.activation, self.training.dropout)
+        addresses["activate"] = self._kernel(activate, "activate")
+        addresses["backward_activation"] = self._kernel(backward, "backward_activation")
         return addresses
 
     def _products_of_heads(self, tasks):
@@ -613,6 +615,9 @@ class Problem:
         def floats(n):
             return np.zeros(n, dtype)
 
+        activation = floats(n_expert_rows * sum(a.hidden))
+        head_activation = floats(n_entries * sum(a.head_hidden))
+        *_, has_slopes = activations.of_net(a.activation, self.training.dropout)
         work = self._record(
             tables.WORK,
             n_rows=ints(n_domains),
@@ -636,14 +641,14 @@ class Problem:
             expert_position=np.concatenate(every_row),
             expert_slot=np.concatenate(every_row),
             expert_x=floats(n_expert_rows * a.n_inputs if several else 0),
-            activation=floats(n_expert_rows * sum(a.hidden)),
-            slope=floats(n_expert_rows * sum(a.hidden)),
+            activation=activation,
+            slope=np.zeros_like(activation) if has_slopes else activation,
             dshared=floats(n_expert_rows * a.n_shared if a.hidden else 0),
             mixture=floats(n_entries * a.n_shared),
             gate=floats(n_entries * n_experts),
             dgate=floats(n_entries * n_experts),
-            head_activation=floats(n_entries * sum(a.head_hidden)),
-            head_slope=floats(n_entries * sum(a.head_hidden)),
+            head_activation=head_activation,
+            head_slope=np.zeros_like(head_activation) if has_slopes else head_activation,
             out=floats(n_entries * int(net.max_outputs)),
             dout=floats(n_entries * int(net.max_outputs)),
             delta=floats(2 * delta_size),

@@ -147,7 +147,8 @@ NET = _record("""
     forward_tasks
     backward_tasks
     backward_domain
-    activate         # function of engine.activations
+    activate         # functions of engine.activations
+    backward_activation
     drop_out         # the others are 0 where a fit does not call them: of engine.layers
     deal_labels      # of engine.batches
     transpose_labels
