@@ -148,7 +148,7 @@ def test_batches_hold_unlabelled_rows():
     """The first row of the target has no label; an epoch deals every row out."""
     problem, _, _ = aligned("shared", batch_size=3)
     assert codes_of(problem, 2)[0] == -1
-    table, rows = problem._domain_table[2], problem._rows.rows
+    table, rows = problem._builder.table[2], problem._rows.rows
     used = rows[table.first_row : table.first_row + table.n_rows]
     assert used.tolist() == list(range(9))
     assert problem.epoch(0.01)[2]

@@ -1,0 +1,150 @@
+"""The buffers that a step reads and writes, for batches or for all rows at once."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from skmtl.engine import activations, tables
+
+
+class Sizes(NamedTuple):
+    """How much the largest batches of all domains hold together."""
+
+    rows: int
+    entries: int
+    x: int
+    z: int
+    map_work: int
+
+
+def place_domains(table, builder, full):
+    """Write into the table the rows of each domain's largest batch, and its places in the buffers.
+
+    Gives the Sizes of the buffers.
+    """
+    n_inputs = builder.layout.architecture.n_inputs
+    n_labels = np.diff(builder.rows.label_ptr)
+    n_rows = n_entries = n_x = n_z = map_work = 0
+    for row, domain in zip(table, builder.domains, strict=True):
+        row.max_rows = row.n_rows if full else -(-row.n_rows // row.n_batches)
+        row.row_at, row.x_at, row.z_at = n_rows, n_x, n_z
+        most = np.sort(n_labels[row.first_row : row.first_row + row.n_rows])[-row.max_rows :]
+        n_rows += int(row.max_rows)
+        n_entries += int(most.sum())
+        n_x += 0 if row.is_csr else int(row.max_rows * row.n_columns)
+        if domain.map is not None:
+            n_z += int(row.max_rows) * n_inputs
+            sizes = int(row.max_rows), int(row.n_columns), n_inputs
+            row.map_work_at, row.map_work_size = map_work, domain.map.n_work(*sizes)
+            map_work += int(row.map_work_size)
+    return Sizes(n_rows, n_entries, n_x, n_z, map_work)
+
+
+def allocate(builder, net, full, **lasting):
+    """Records DATA and WORK, and the losses in WORK.
+
+    Parameters
+    ----------
+    builder : NetBuilder
+        After ``build``.
+    net : record NET
+    full : bool
+        Whether for all rows at once.
+    **lasting
+        The fields of WORK that outlive a step.
+    """
+    a, dtype, table = builder.layout.architecture, builder.dtype, builder.table.copy()
+    sizes = place_domains(table, builder, full)
+    n_domains, n_tasks, n_experts = len(builder.domains), len(builder.tasks), a.n_experts
+    n_expert_rows = sizes.rows * n_experts
+    every_row = [np.arange(n) for n in np.repeat(table.max_rows, n_experts)]
+    several = n_experts > 1
+    delta_size = max(sizes.rows, sizes.entries) * max(a.n_inputs, *a.hidden, *a.head_hidden, 1)
+    n_lazy_rows = a.n_inputs * n_experts if builder.n_lazy else 0
+    catch_up_work = (
+        builder.training.optimizer.n_catch_up_work(builder.steps_per_epoch) if builder.n_lazy else 0
+    )
+    losses = np.zeros(n_tasks)
+    n_common, align = int(net.n_common), int(net.n_alignments > 0)
+    n_features = max(a.n_inputs, a.n_shared)
+    alignment_work = max(
+        (
+            term.alignment.n_work(
+                int(table[term.source].max_rows),
+                int(table[term.target].max_rows),
+                a.n_shared if term.alignment.where == "shared" else a.n_inputs,
+            )
+            for term in builder.alignments
+        ),
+        default=0,
+    )
+
+    def ints(n):
+        return np.zeros(n, np.int64)
+
+    def floats(n):
+        return np.zeros(n, dtype)
+
+    activation = floats(n_expert_rows * sum(a.hidden))
+    head_activation = floats(sizes.entries * sum(a.head_hidden))
+    *_, has_slopes = activations.of_net(a.activation, builder.training.dropout)
+    work = builder.records.make(
+        tables.WORK,
+        n_rows=ints(n_domains),
+        rotation=ints(n_domains),
+        batch=ints(sizes.rows),
+        batch_row=ints(sizes.rows),
+        csr_row=ints(sizes.rows),
+        task_start=ints(n_tasks),
+        task_count=ints(n_tasks),
+        out_start=ints(n_tasks),
+        n_present=ints(1),
+        present=ints(n_tasks),
+        entry_position=ints(sizes.entries),
+        entry_row=ints(sizes.entries),
+        entry_y=floats(sizes.entries),
+        entry_weight=floats(sizes.entries),
+        x=floats(sizes.x),
+        z=floats(sizes.z),
+        dz=floats(sizes.z),
+        expert_n_rows=ints(n_domains * n_experts),
+        expert_position=np.concatenate(every_row),
+        expert_slot=np.concatenate(every_row),
+        expert_x=floats(n_expert_rows * a.n_inputs if several else 0),
+        activation=activation,
+        slope=np.zeros_like(activation) if has_slopes else activation,
+        dshared=floats(n_expert_rows * a.n_shared if a.hidden else 0),
+        mixture=floats(sizes.entries * a.n_shared),
+        gate=floats(sizes.entries * n_experts),
+        dgate=floats(sizes.entries * n_experts),
+        head_activation=head_activation,
+        head_slope=np.zeros_like(head_activation) if has_slopes else head_activation,
+        out=floats(sizes.entries * int(net.max_outputs)),
+        dout=floats(sizes.entries * int(net.max_outputs)),
+        delta=floats(2 * delta_size),
+        delta_size=delta_size,
+        since=ints(n_lazy_rows),
+        lazy_row=ints(n_lazy_rows),
+        lazy_since=ints(n_lazy_rows),
+        catch_up_work=np.zeros(catch_up_work),
+        catch_up_work_size=catch_up_work,
+        map_work=floats(sizes.map_work),
+        unused_grad=floats(builder.layout.size if builder.has_prox else 0),
+        source_code=ints(sizes.rows * align),
+        target_code=ints(sizes.rows * align),
+        unused_dsource=floats(sizes.rows * n_features * align),
+        unused_dtarget=floats(sizes.rows * n_features * align),
+        alignment_work=np.zeros(alignment_work),
+        alignment_work_size=alignment_work,
+        losses=losses,
+        terms=np.zeros(n_tasks),
+        scale=np.zeros(n_tasks),
+        weights=np.ones(n_tasks),
+        gram=np.zeros((n_tasks, n_tasks)),
+        float_gram=floats(n_tasks * n_tasks),
+        task_grad=floats(n_tasks * n_common),
+        combined=floats(n_common),
+        **lasting,
+    )
+    data = builder.records.make(tables.DATA, domains=table, **builder.rows._asdict())
+    return data, work, losses
