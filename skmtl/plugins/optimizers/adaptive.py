@@ -53,6 +53,17 @@ class Adagrad(Optimizer):
             total[j] = s
             theta[j] -= lr * g / (root(s, one, tiny) + epsilon)
 
+    @staticmethod
+    def catch_up(theta, grad, state, rows, since, width, first, step, decay, lr, hp, work):
+        """Without gradient nothing moves; with weight decay the steps come one by one."""
+        squares = 0.0
+        for i in range(rows.size):
+            start, end = rows[i] * width, (rows[i] + 1) * width
+            w, dw, total = theta[start:end], grad[start:end], state[0, start:end]
+            for _ in range(step - since[i] if decay > 0 else 1):
+                squares += _adagrad_row(w, dw, total, decay, lr, hp[0])
+        return squares
+
 
 class RMSprop(Optimizer):
     r"""RMSprop: steps scaled by a running mean of squared gradients.
@@ -109,3 +120,17 @@ class RMSprop(Optimizer):
             square[j] = v
             velocity[j] = b
             theta[j] -= lr * b
+
+
+def _adagrad_row(theta, grad, total, decay, lr, epsilon):
+    """One step of a row, whose gradient is then zero; gives sum_j theta_j^2 before it."""
+    squares = theta.dtype.type(0)
+    for j in range(theta.size):
+        w = theta[j]
+        squares += w * w
+        g = grad[j] + decay * w
+        s = total[j] + g * g
+        total[j] = s
+        theta[j] = w - lr * g / (np.sqrt(s) + epsilon)
+        grad[j] = 0
+    return np.float64(squares)

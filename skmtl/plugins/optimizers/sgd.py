@@ -1,5 +1,7 @@
 """Stochastic gradient descent."""
 
+import numpy as np
+
 from skmtl.plugins.base import Optimizer
 
 
@@ -52,3 +54,28 @@ class SGD(Optimizer):
             velocity = momentum * state[0, j] - lr * grad[j]
             state[0, j] = velocity
             theta[j] += momentum * velocity - lr * grad[j] if nesterov else velocity
+
+    @staticmethod
+    def catch_up(theta, grad, state, rows, since, width, first, step, decay, lr, hp, work):
+        """Steps one by one: a row of the velocity is near, where all of it would not be."""
+        squares = 0.0
+        for i in range(rows.size):
+            start, end = rows[i] * width, (rows[i] + 1) * width
+            w, dw, velocity = theta[start:end], grad[start:end], state[0, start:end]
+            for _ in range(step - since[i]):
+                squares += _sgd_row(w, dw, velocity, decay, lr, hp[0], hp[1] > 0)
+        return squares
+
+
+def _sgd_row(theta, grad, velocity, decay, lr, momentum, nesterov):
+    """One step of a row, whose gradient is then zero; gives sum_j theta_j^2 before it."""
+    squares = theta.dtype.type(0)
+    for j in range(theta.size):
+        w = theta[j]
+        squares += w * w
+        g = lr * (grad[j] + decay * w)
+        v = momentum * velocity[j] - g
+        velocity[j] = v
+        theta[j] = w + (momentum * v - g if nesterov else v)
+        grad[j] = 0
+    return np.float64(squares)
