@@ -453,7 +453,7 @@ def test_same_seed_same_bits_with_dask(processes, serial, monkeypatch):
             n_workers=2 if processes else 1,
             threads_per_worker=1 if processes else 2,
             processes=processes,
-            dashboard_address=None,
+            dashboard_address=":0",
         ) as cluster,
         distributed.Client(cluster),
     ):
