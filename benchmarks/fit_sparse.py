@@ -53,7 +53,7 @@ N_COLUMNS, N_WORDS, N_HIDDEN, N_CLASSES = 20_000, 80, 64, 20
 OF_CLASS = 1 / 3  # the share of a row's words that belong to its class
 DISTRIBUTIONS, BATCH_SIZES, LAMS = ("uniform", "Zipf"), (32, 200), (1e-4, 0.0)
 RATE, N_EPOCHS, SEED = 1e-3, 2, 0
-SMALL_ROWS, SMALL_COLUMNS, SMALL_EPOCHS = 400, 2_000, 10
+SMALL_ROWS, SMALL_EPOCHS = 800, 5
 SKLEARN_BUDGET, CURVE_BUDGET = 30, 1e-6
 MILLISECONDS = 1e3
 
@@ -243,7 +243,7 @@ def budget_row(result):
 
 def curves(distribution, batch_size, lam):
     """Loss by epoch on CSR and on the same rows dense, in float64."""
-    X, y = text(SMALL_ROWS, SMALL_COLUMNS, distribution, np.float64, SEED)
+    X, y = text(SMALL_ROWS, N_COLUMNS, distribution, np.float64, SEED)
     case = Case(X, y, batch_size, lam)
     model = MultiTaskClassifier(lam=lam, random_state=SEED, **settings_of(case, SMALL_EPOCHS))
     on_csr, on_dense = (list(model.fit(rows, y).loss_curve_) for rows in (X, X.toarray()))
@@ -275,7 +275,7 @@ def print_curves(found):
     ]
     print(
         f"Loss curve of skmtl on CSR and on the same rows dense: {SMALL_ROWS} rows, "
-        f"{SMALL_COLUMNS:,} columns, {SMALL_EPOCHS} epochs, float64; largest relative difference "
+        f"{N_COLUMNS:,} columns, {SMALL_EPOCHS} epochs, float64; largest relative difference "
         f"of an epoch\n\n{report.table(header, rows)}\n"
     )
 
@@ -336,7 +336,7 @@ def main():
         "steps_per_epoch": steps_per_epoch,
         "repeats": repeats,
         "dtype": "float32",
-        "curves": [SMALL_ROWS, SMALL_COLUMNS, SMALL_EPOCHS],
+        "curves": [SMALL_ROWS, N_COLUMNS, SMALL_EPOCHS],
         "torch": None if torch is None else torch.__version__,
     }
     record = {"steps": results, "curves": found}
