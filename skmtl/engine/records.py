@@ -20,13 +20,12 @@ class Records:
 
     def make(self, dtype, **fields):
         """A record; arrays among the fields enter by address."""
-        table = np.zeros(1, dtype).view(np.recarray)
-        record = table[0]
         if missing := set(dtype.names).difference(fields):
             raise TypeError(f"missing fields {missing}")
-        for name, value in fields.items():
-            is_array = isinstance(value, np.ndarray)
-            setattr(record, name, value.ctypes.data if is_array else value)
+        values = (fields[name] for name in dtype.names)
+        table = np.zeros(1, dtype)
+        table[0] = tuple(v.ctypes.data if isinstance(v, np.ndarray) else v for v in values)
+        record = table.view(np.recarray)[0]
         self.kept.append((record, fields))
         return Record(record, table.ctypes.data)
 
