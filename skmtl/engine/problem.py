@@ -103,11 +103,8 @@ class Problem:
         )
         self._net, self._buffers = builder.build(), {}
         self._keep = keep
-        self.n_frozen, self.n_lazy, self._by_task = (
-            builder.n_frozen,
-            builder.n_lazy,
-            builder.by_task,
-        )
+        self.n_frozen, self.n_lazy = builder.n_frozen, builder.n_lazy
+        self._by_task = builder.by_task
         self.n_rows, self.steps_per_epoch = int(table.n_rows.max()), builder.steps_per_epoch
         none = np.zeros(0, theta.dtype)
         self._tasks = builder.tasks = [

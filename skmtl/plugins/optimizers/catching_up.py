@@ -41,12 +41,8 @@ def adam_catch_up(theta, grad, state, rows, since, width, first, step, decay, lr
     for i in range(rows.size):
         # Views: with indices from 0 on, the loops over a row are vectorised.
         start, end, t, n = rows[i] * width, (rows[i] + 1) * width, since[i] - first, step - since[i]
-        w, dw, mean, square = (
-            theta[start:end],
-            grad[start:end],
-            state[0, start:end],
-            state[1, start:end],
-        )
+        w, dw = theta[start:end], grad[start:end]
+        mean, square = state[0, start:end], state[1, start:end]
         if at_once:
             steps_at_once(w, dw, mean, square, moments[t], power_1[n - 1], power_2[n - 1], hp)
         else:
