@@ -129,6 +129,8 @@ class FitTask:
         The default of ``fitted`` in ``end``; ``{}`` takes the estimator as it then stands.
     """
 
+    listens = True
+
     def __init__(self, estimator, context, data, fitted_at_end=None):
         self._hook = {"estimator": estimator, **data}
         self._context = context
@@ -168,6 +170,8 @@ class FitTask:
 
 class NoFitTask:
     """The same calls with nobody listening."""
+
+    listens = False
 
     def stage(self, name, max_epochs):
         """Return self."""

@@ -284,16 +284,14 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
             problem.state, problem.n_steps = resume["state"], resume["n_steps"]
             problem.weighting_state[...] = resume["weighting_state"]
         if problem.n_labels > 0:
-            before = problem.theta.copy()
             with blas_threads(problem.largest_product(full=False)):
-                loss, task_losses, finished = problem.epoch(self.learning_rate_init)
-            if not finished:
-                problem.theta[:] = before
-                suspects = problem.suspects(before)
+                curves = problem.epochs([self.learning_rate_init])
+            if not curves.losses.size:
+                suspects = problem.suspects()
                 raise ValueError(
                     divergence_message(history.n_iter + 1, self.learning_rate_init, suspects)
                 )
-            history.add(loss, task_losses, problem.mean_weights)
+            history.extend(*curves)
         self._store(problem, history)
         self._resume = {
             "rng": resume["rng"].bit_generator.state,
@@ -323,7 +321,7 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
         self.__dict__.update(_stored(problem.layout, problem.theta))
         self.n_iter_ = max(history.n_iter, 1)
         self.loss_curve_ = history.losses
-        by_task = history.n_iter, problem.mean_weights.size
+        by_task = history.n_iter, problem.n_tasks
         self.task_loss_curves_ = np.array(history.task_losses).reshape(by_task)
         self.task_weights_path_ = np.array(history.task_weights).reshape(by_task)
         by_task = self.record_affinity or self.weighting_.needs_gram

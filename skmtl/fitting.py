@@ -7,6 +7,10 @@ import numpy as np
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
+#: Multiplications of the epochs that run without a look at them; a core needs some 0.1 s for that
+#: many, or less, after which Ctrl-C is heard.
+AT_ONCE = 2**31
+
 
 class _Diverged(ArithmeticError):
     """The objective is not finite."""
@@ -65,11 +69,11 @@ class History:
         """Epochs run."""
         return len(self.losses)
 
-    def add(self, loss, task_losses, task_weights):
-        """Note an epoch."""
-        self.losses.append(float(loss))
-        self.task_losses.append(task_losses)
-        self.task_weights.append(task_weights.copy())
+    def extend(self, losses, task_losses, task_weights):
+        """Note some epochs."""
+        self.losses += map(float, losses)
+        self.task_losses += list(task_losses)
+        self.task_weights += list(task_weights)
 
 
 @dataclass
@@ -80,6 +84,11 @@ class _Patience:
     n_iter_no_change: int
     best: float = np.inf
     n_waited: int = 0
+
+    @property
+    def n_left(self):
+        """The fewest epochs in which it can run out."""
+        return self.n_iter_no_change - self.n_waited + 1
 
     def has_run_out(self, value):
         self.n_waited = self.n_waited + 1 if value > self.best - self.tol else 0
@@ -114,27 +123,31 @@ def run_epochs(problem, schedule, watch, snapshot, validate=None):
     history = History()
     patience = _Patience(schedule.tol, schedule.n_iter_no_change)
     best_theta, best_score, n_reductions, converged = None, -np.inf, 0, False
-    for epoch in range(schedule.max_iter):
-        before = problem.theta.copy()
+    one_by_one = watch.listens or validate is not None or schedule.verbose
+    at_once = 1 if one_by_one else max(AT_ONCE // problem.epoch_size(), 1)
+    while history.n_iter < schedule.max_iter:
+        epoch = history.n_iter
+        n_epochs = min(at_once, patience.n_left, schedule.max_iter - epoch)
+        rates = [
+            schedule.rate(k, problem.n_rows, n_reductions) for k in range(epoch, epoch + n_epochs)
+        ]
         watch.epoch_begin()
-        lr = schedule.rate(epoch, problem.n_rows, n_reductions)
         try:
-            loss, task_losses, finished = problem.epoch(lr)
-            if not finished:
-                problem.theta[:] = before
-                _tell_divergence(epoch + 1, schedule.lr, problem.suspects(before))
+            curves = problem.epochs(rates)
+            history.extend(*curves)
+            if curves.losses.size < n_epochs:
+                _tell_divergence(history.n_iter + 1, schedule.lr, problem.suspects())
                 converged = True
                 break
-            history.add(loss, task_losses, problem.mean_weights)
-            figure = loss
+            figures = curves.losses
             if validate is not None:
                 score = validate()
                 history.validation_scores.append(score)
-                figure = -score
+                figures = [-score]
                 if score > best_score:
                     best_score, best_theta = score, problem.theta.copy()
             if schedule.verbose:
-                _print_epoch(epoch, loss, history.validation_scores)
+                _print_epoch(epoch, history.losses[-1], history.validation_scores)
         except KeyboardInterrupt:
             warnings.warn(
                 f"Training interrupted by user in epoch {epoch + 1}: the weights so far are kept.",
@@ -145,8 +158,8 @@ def run_epochs(problem, schedule, watch, snapshot, validate=None):
         if watch.epoch_end(snapshot):
             converged = True
             break
-        if patience.has_run_out(figure):
-            if schedule.kind != "adaptive" or lr <= 1e-6:
+        if [patience.has_run_out(figure) for figure in figures][-1]:
+            if schedule.kind != "adaptive" or rates[-1] <= 1e-6:
                 converged = True
                 break
             n_reductions += 1
@@ -201,7 +214,7 @@ def run_lbfgs(problem, schedule, watch, snapshot):
 
     def after_iteration(x):
         problem.theta[free] = x
-        history.add(latest["value"], latest["losses"], problem.mean_weights)
+        history.extend([latest["value"]], [latest["losses"]], np.ones((1, problem.n_tasks)))
         if schedule.verbose:
             _print_epoch(history.n_iter - 1, latest["value"], [])
         if watch.epoch_end(snapshot):
@@ -222,7 +235,7 @@ def run_lbfgs(problem, schedule, watch, snapshot):
         history.interrupted = True
         return history
     except _Diverged:
-        _tell_divergence(history.n_iter + 1, suspects=problem.suspects(problem.theta))
+        _tell_divergence(history.n_iter + 1, suspects=problem.suspects())
         return history
     problem.theta[free] = result.x
     if result.status == 1:

@@ -41,7 +41,7 @@ def _engine_functions(dtype):
         yield compiler.compiled(forth, "activate", dtype)
         yield compiler.compiled(back, "backward_activation", dtype)
     for function in (
-        train.epoch,
+        train.epochs,
         train.objective,
         train.squared_gradients,
         batches.sort_labels,

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from engine_cases import run_epoch
 from scipy.optimize import minimize
 
 from skmtl.engine.data import Domain, Task
@@ -139,7 +140,7 @@ def descend(problem, lr, tol=1e-10, most=20000):
     """Full-batch steps until theta moves no more."""
     for _ in range(most):
         before = problem.theta.copy()
-        _, _, finished = problem.epoch(lr)
+        _, _, finished = run_epoch(problem, lr)
         assert finished
         if abs(problem.theta - before).max() < tol * lr:
             return

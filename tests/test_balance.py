@@ -5,7 +5,7 @@ from dataclasses import replace
 import naive
 import numpy as np
 import pytest
-from engine_cases import MIXED, Case, one_hot
+from engine_cases import MIXED, Case, one_hot, run_epoch
 
 from skmtl.plugins.base import Weighting
 from skmtl.plugins.feature_maps import Affine
@@ -124,14 +124,13 @@ def test_weighted_epochs_against_the_oracle(case, rule, record_affinity):
     trainer = naive.Trainer(model, problem.theta, rule_of_step, case.batch_size, rng)
     for _ in range(2):
         start = len(model.weights)
-        value, losses, finished = problem.epoch(0.1)
+        (value,), (losses,), (mean_weights,) = problem.epochs([0.1])
         expected, expected_losses = trainer.epoch(0.1)
-        assert finished
         np.testing.assert_allclose(value, expected, rtol=1e-10)
         np.testing.assert_allclose(losses, expected_losses, rtol=1e-10)
         np.testing.assert_allclose(problem.theta, trainer.theta, rtol=1e-9, atol=1e-10)
-        mean_weights = np.mean(model.weights[start:], axis=0)
-        np.testing.assert_allclose(problem.mean_weights, mean_weights, rtol=1e-9)
+        expected_weights = np.mean(model.weights[start:], axis=0)
+        np.testing.assert_allclose(mean_weights, expected_weights, rtol=1e-9)
     if rule.needs_gram or record_affinity:
         with np.errstate(invalid="ignore"):
             n_met = np.isfinite(model.cosines).sum(axis=0)
@@ -158,7 +157,7 @@ def test_affinity_of_equal_and_opposite_tasks():
     output = problem.layout.output_weight_bias(problem.theta, 0)
     output[1][...] = 0
     for _ in range(3):
-        problem.epoch(0.0)
+        run_epoch(problem, 0.0)
     affinity = problem.affinity()
     assert affinity[0, 1] == pytest.approx(1)
     assert affinity[0, 2] < -0.5
@@ -173,7 +172,7 @@ def test_tasks_that_never_meet_have_no_affinity():
     ]
     a = problem.layout.architecture
     problem = rebuild(problem, replace_heads(a, (0, 1), a.n_outputs[:2]), tasks)
-    problem.epoch(0.1)
+    run_epoch(problem, 0.1)
     affinity = problem.affinity()
     np.testing.assert_allclose(np.diag(affinity), 1)
     assert np.isnan(affinity[0, 1])

@@ -11,7 +11,7 @@ from textwrap import dedent
 
 import numpy as np
 import pytest
-from engine_cases import MIXED, Case
+from engine_cases import MIXED, Case, run_epoch
 
 from skmtl.engine import compile as compiler
 from skmtl.engine.problem import Problem
@@ -45,7 +45,7 @@ def run(script, *folders, **environment):
 def train(case, n_epochs=2):
     """The parts of a fit that say whether two fits are the same."""
     problem, _ = case.build()
-    values = [problem.epoch(0.01)[0] for _ in range(n_epochs)]
+    values = [run_epoch(problem, 0.01)[0] for _ in range(n_epochs)]
     value, grad, _ = problem.objective()
     return [*values, value], problem.theta, grad
 
@@ -76,7 +76,7 @@ FIT = """
     with install_recorder("numba:compile") as recorder:
         for dtype in {dtypes}:
             problem, _ = replace(small, dtype=dtype, {changes}).build()
-            problem.epoch(0.01)
+            run_epoch(problem, 0.01)
             problem.objective()
     print(json.dumps(len(recorder.buffer)))
 """
@@ -294,7 +294,7 @@ def test_an_error_in_a_plugin_reaches_the_caller():
     with pytest.raises(ZeroDivisionError, match="on purpose"):
         problem.objective()
     with pytest.raises(ZeroDivisionError, match="on purpose"):
-        problem.epoch(0.01)
+        run_epoch(problem, 0.01)
 
 
 class Failing(L2):
@@ -315,7 +315,7 @@ def test_what_only_decays_ends_at_zero():
     weights = problem.theta[: 5 * 4].reshape(4, 5)
     weights[0] = 1e-38
     for _ in range(3000):
-        problem.epoch(1e-3)
+        run_epoch(problem, 1e-3)
     tiny = np.finfo(np.float32).tiny
     for array in (problem.theta, problem.state):
         assert not ((array != 0) & (np.abs(array) < tiny)).any()
@@ -384,6 +384,6 @@ def test_nothing_of_the_callers_is_copied_or_changed():
         problem.layout, problem.theta, problem.domains, problem.tasks, [], problem.training
     )
     assert problem._builder.table[0].values == X.ctypes.data
-    problem.epoch(0.01)
+    run_epoch(problem, 0.01)
     problem.objective()
     assert np.array_equal(X, before)

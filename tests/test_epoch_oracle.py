@@ -6,7 +6,7 @@ from functools import partial
 import naive
 import numpy as np
 import pytest
-from engine_cases import MIXED, Case, one_hot
+from engine_cases import MIXED, Case, one_hot, run_epoch
 from scipy.sparse import csr_array
 
 from skmtl.engine import layers, lazy, tables
@@ -77,7 +77,7 @@ def check_epochs(case, step_rule, n_epochs=3):
         model, problem.theta, step_rule, case.batch_size, np.random.default_rng(case.seed)
     )
     for lr in np.linspace(0.03, 0.01, n_epochs):
-        value, losses, finished = problem.epoch(lr)
+        value, losses, finished = run_epoch(problem, lr)
         expected, expected_losses = trainer.epoch(lr)
         assert finished
         np.testing.assert_allclose(value, expected, rtol=1e-10)
@@ -167,7 +167,7 @@ def test_other_seeds(seed):
 def test_frozen_layers_stay():
     problem, _ = CASES["frozen"].build()
     before = problem.theta.copy()
-    problem.epoch(0.1)
+    run_epoch(problem, 0.1)
     n = problem.n_frozen
     assert n > 0
     assert np.array_equal(problem.theta[:n], before[:n])
@@ -204,7 +204,7 @@ def test_the_mean_over_a_pass_is_the_whole(case):
     """The numbers of batches divide one another, so that every domain has full passes."""
     problem, _ = replace(case, optimizer=Summed()).build()
     value, grad, losses = problem.objective()
-    mean_value, mean_losses, _ = problem.epoch(0.0)
+    mean_value, mean_losses, _ = run_epoch(problem, 0.0)
     assert problem.steps_per_epoch > 2
     np.testing.assert_allclose(mean_value, value, rtol=1e-12)
     np.testing.assert_allclose(mean_losses, losses, rtol=1e-12)
@@ -217,7 +217,7 @@ def test_batches_of_unfinished_passes_are_unbiased():
     """Eight steps hold two and two thirds of a pass over the second domain."""
     problem, _ = replace(CASES["transfer, unequal"], optimizer=Summed()).build()
     losses = problem.objective()[2]
-    seen = np.array([problem.epoch(0.0)[1] for _ in range(50)])
+    seen = np.array([run_epoch(problem, 0.0)[1] for _ in range(50)])
     error = seen.std(axis=0) / np.sqrt(len(seen))
     assert error[1] > 1e-3  # else there was nothing to test
     assert (np.abs(seen.mean(axis=0) - losses) <= 4 * error + 1e-12).all()
@@ -279,7 +279,7 @@ def test_gradient_with_dropout(case):
     def evaluate(theta):
         rng.bit_generator.state = start
         problem.theta[:], problem.state = theta, np.zeros_like(problem.state)
-        return problem.epoch(0.0)[0], problem.state[0].copy()
+        return run_epoch(problem, 0.0)[0], problem.state[0].copy()
 
     theta = problem.theta.copy()
     value, grad = evaluate(theta)
@@ -340,7 +340,7 @@ def test_divergence_is_noticed_before_the_step(bad):
     problem.theta[-1] = bad
     before = problem.theta.copy()
     with np.errstate(all="ignore"):  # for the plain kernels
-        assert not problem.epoch(0.01)[2]
+        assert not run_epoch(problem, 0.01)[2]
     assert np.array_equal(problem.theta, before, equal_nan=True)
 
 
@@ -362,7 +362,29 @@ def test_kernels_write_within_their_buffers(case, full, monkeypatch):
         setattr(work, name, padded[name].ctypes.data + margin * array.itemsize)
     assert len(padded) == len(tables.WORK.names) - 4  # all but the sizes
     for _ in range(2):
-        assert problem.objective()[0] if full else problem.epoch(0.01)[2]
+        assert problem.objective()[0] if full else run_epoch(problem, 0.01)[2]
     for name, array in padded.items():
         assert (array[:margin] == 99).all(), name
         assert (array[-margin:] == 99).all(), name
+
+
+def test_epochs_at_once_are_epochs_one_by_one():
+    rates = [0.1, 0.05, 0.01]
+    at_once, one_by_one = (Case(kind="many", batch_size=4).build()[0] for _ in range(2))
+    curves = at_once.epochs(rates)
+    each = [one_by_one.epochs([rate]) for rate in rates]
+    for together, apart in zip(curves, zip(*each), strict=True):
+        assert np.array_equal(together, np.concatenate(apart))
+    assert np.array_equal(at_once.theta, one_by_one.theta)
+    assert np.array_equal(at_once.state, one_by_one.state)
+    assert at_once.n_steps == one_by_one.n_steps
+
+
+def test_epochs_end_before_the_first_that_is_not_finite():
+    long, short = (Case(kind="many", batch_size=4).build()[0] for _ in range(2))
+    with np.errstate(all="ignore"):  # for the plain kernels
+        curves = long.epochs([0.1, 0.1, np.inf, 0.1])
+    assert curves.losses.size == len(curves.task_losses) == len(curves.task_weights) == 2
+    short.epochs([0.1, 0.1])
+    assert np.array_equal(long.theta, short.theta)
+    assert long.n_steps == short.n_steps

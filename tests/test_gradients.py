@@ -7,7 +7,7 @@ from itertools import product
 import naive
 import numpy as np
 import pytest
-from engine_cases import MIXED, Case, one_hot
+from engine_cases import MIXED, Case, one_hot, run_epoch
 from scipy.sparse import csr_array
 
 from skmtl.engine.data import Domain
@@ -300,7 +300,7 @@ def test_a_task_without_labels_counts_nothing(kind, sparse, hidden, experts):
     assert losses[0] == 0
     assert value == pytest.approx(expected[0], rel=1e-14)
     np.testing.assert_allclose(grad, expected[1], rtol=1e-12, atol=1e-15)
-    _, losses, finished = without.epoch(0.01)
+    _, losses, finished = run_epoch(without, 0.01)
     assert finished
     assert losses[0] == 0
 
@@ -313,7 +313,7 @@ def test_no_labels_at_all(kind):
     assert value == 0
     assert not grad.any()
     assert not losses.any()
-    assert problem.epoch(0.01)[2]
+    assert run_epoch(problem, 0.01)[2]
 
 
 @pytest.mark.parametrize(

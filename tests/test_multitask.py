@@ -352,14 +352,14 @@ def test_plugins_may_be_instances():
 
 def rates_of(clf, X, Y, monkeypatch):
     """The learning rates that the epochs of a fit are given."""
-    epoch, rates = Problem.epoch, []
+    epochs, rates = Problem.epochs, []
 
-    def recorded(self, lr):
-        rates.append(lr)
-        return epoch(self, lr)
+    def recorded(self, of_epochs):
+        rates.extend(of_epochs)
+        return epochs(self, of_epochs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Problem, "epoch", recorded)
+        patch.setattr(Problem, "epochs", recorded)
         clf.fit(X, Y)
     return np.array(rates)
 

@@ -17,9 +17,9 @@ from sklearn.utils.estimator_checks import (
 )
 from tables import QUICK, blobs, digest, fit_args, one_of_each, source_of, theta_of
 
-from skmtl import MultiTaskClassifier, TransferClassifier
+from skmtl import MultiTaskClassifier, TransferClassifier, fitting
 from skmtl._compat import CallbackMixin
-from skmtl.engine.problem import Problem
+from skmtl.engine.problem import Curves, Problem
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -136,6 +136,11 @@ def without(problem):
     return spoil
 
 
+def no_epochs(problem, rates):
+    """In place of ``Problem.epochs``: the first is not finite."""
+    return Curves(np.zeros(0), np.zeros((0, 3)), np.zeros((0, 3)))
+
+
 @pytest.mark.parametrize("fitted", [False, True])
 @pytest.mark.parametrize(
     "problem", ["nan in X", "lengths", "no labels", "weights", "validation", "diverges", "callback"]
@@ -148,13 +153,13 @@ def test_a_failed_fit_changes_nothing(estimator, problem, fitted, monkeypatch):
         estimator.fit(X, y, **keywords)
     before = digest(estimator.__getstate__())
     if problem == "diverges":
-        monkeypatch.setattr(Problem, "epoch", lambda self, lr: (np.inf, np.zeros(3), False))
+        monkeypatch.setattr(Problem, "epochs", no_epochs)
     if problem == "callback":
 
-        def epoch(self, lr):
+        def epochs(self, rates):
             raise RuntimeError("from within")
 
-        monkeypatch.setattr(Problem, "epoch", epoch)
+        monkeypatch.setattr(Problem, "epochs", epochs)
     X, y, keywords = without(problem)(X, y, keywords)
     # New columns, so that what validation leaves behind would show.
     X = np.hstack([X, X])
@@ -173,14 +178,14 @@ def test_a_failed_partial_fit_changes_nothing(estimator, first, monkeypatch):
         estimator.partial_fit(X, y, classes=[0, 1, 2])
     before = digest(estimator.__getstate__())
 
-    def epoch(self, lr):
+    def epochs(self, rates):
         self.theta[:] = np.nan
         self.state[:] = 7
         self.training.rng.integers(9)
-        return np.nan, np.zeros(1), False
+        return no_epochs(self, rates)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Problem, "epoch", epoch)
+        patch.setattr(Problem, "epochs", epochs)
         with pytest.raises(ValueError, match="learning_rate_init"):
             estimator.partial_fit(X, y, classes=[0, 1, 2])
     assert digest(estimator.__getstate__()) == before
@@ -391,7 +396,7 @@ def test_callbacks_are_torn_down_when_a_fit_fails(estimator, monkeypatch):
     estimator.set_callbacks(recorder)
     before = set(vars(estimator))
     X, y, keywords = fit_args(estimator)
-    monkeypatch.setattr(Problem, "epoch", lambda self, lr: (np.inf, np.zeros(3), False))
+    monkeypatch.setattr(Problem, "epochs", no_epochs)
     with pytest.raises(ValueError, match="stopped being finite"):
         estimator.fit(X, y, **keywords)
     assert recorder.events == ["setup", "begin fit", "begin epoch", "teardown"]
@@ -435,6 +440,7 @@ def interrupt(monkeypatch, name, after):
         return result
 
     monkeypatch.setattr(Problem, name, interrupted)
+    monkeypatch.setattr(fitting, "AT_ONCE", 0)
 
 
 @pytest.mark.parametrize("after", [1, 3])
@@ -442,7 +448,7 @@ def interrupt(monkeypatch, name, after):
 def test_ctrl_c_keeps_the_weights(estimator, after, monkeypatch):
     X, y, keywords = fit_args(estimator)
     full = clone(estimator).set_params(max_iter=after).fit(X, y, **keywords)
-    interrupt(monkeypatch, "epoch", after)
+    interrupt(monkeypatch, "epochs", after)
     with pytest.warns(UserWarning, match=f"interrupted.*epoch {after}.*kept") as record:
         estimator.fit(X, y, **keywords)
     assert len(record) == 1
@@ -454,7 +460,7 @@ def test_ctrl_c_keeps_the_weights(estimator, after, monkeypatch):
 @pytest.mark.parametrize("after", [3, 20])
 def test_ctrl_c_in_either_stage_of_finetuning(after, monkeypatch):
     clf = TransferClassifier(**QUICK, strategy="finetune")
-    interrupt(monkeypatch, "epoch", after)
+    interrupt(monkeypatch, "epochs", after)
     with pytest.warns(UserWarning, match="interrupted") as record:
         clf.fit(*blobs(), **source_of())
     assert sum("interrupted" in str(warning.message) for warning in record) == 1
@@ -485,7 +491,7 @@ def test_ctrl_c_in_lbfgs(estimator, after, monkeypatch):
 def test_ctrl_c_ends_the_callbacks_well(estimator, monkeypatch):
     recorder = Recorder()
     X, y, keywords = fit_args(estimator)
-    interrupt(monkeypatch, "epoch", 2)
+    interrupt(monkeypatch, "epochs", 2)
     with pytest.warns(UserWarning, match="interrupted"):
         estimator.set_callbacks(recorder).fit(X, y, **keywords)
     assert recorder.events[-2:] == ["end fit", "teardown"]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import naive
 import numpy as np
 import pytest
-from engine_cases import Case
+from engine_cases import Case, run_epoch
 
 from skmtl.engine.forward import shared_representation
 from skmtl.engine.problem import AlignmentTerm
@@ -140,7 +140,7 @@ def test_a_step_of_all_rows_follows_the_gradient(name, record_affinity):
     problem, _, _ = aligned(name, **parameters)
     theta, (value, grad, _) = problem.theta.copy(), problem.objective()
     assert problem.steps_per_epoch == 1
-    assert problem.epoch(0.1)[0] == pytest.approx(value, rel=1e-12)
+    assert run_epoch(problem, 0.1)[0] == pytest.approx(value, rel=1e-12)
     np.testing.assert_allclose(problem.theta, theta - 0.1 * grad, rtol=1e-10, atol=1e-12)
 
 
@@ -151,7 +151,7 @@ def test_batches_hold_unlabelled_rows():
     table, rows = problem._builder.table[2], problem._rows.rows
     used = rows[table.first_row : table.first_row + table.n_rows]
     assert used.tolist() == list(range(9))
-    assert problem.epoch(0.01)[2]
+    assert run_epoch(problem, 0.01)[2]
 
 
 @pytest.mark.parametrize("name, hidden", [("input", (4,)), ("shared", ())])
@@ -216,7 +216,7 @@ def test_proximal_steps(kind):
     rng = np.random.default_rng(case.seed)
     trainer = naive.Trainer(Penalised(), problem.theta, step, case.batch_size, rng)
     for _ in range(3):
-        value, _, _ = problem.epoch(0.1)
+        value, _, _ = run_epoch(problem, 0.1)
         assert value == pytest.approx(trainer.epoch(0.1)[0], rel=1e-10)
         np.testing.assert_allclose(problem.theta, trainer.theta, rtol=1e-10, atol=1e-12)
     assert (problem.theta[weights] == 0).any()
@@ -233,7 +233,7 @@ def test_clipping(clip_norm):
     rng = np.random.default_rng(case.seed)
     trainer = naive.Trainer(model, problem.theta, step, case.batch_size, rng)
     for _ in range(3):
-        problem.epoch(0.1)
+        run_epoch(problem, 0.1)
         trainer.epoch(0.1)
         np.testing.assert_allclose(problem.theta, trainer.theta, rtol=1e-10, atol=1e-12)
 

@@ -62,7 +62,7 @@ def seen_during(monkeypatch, fit):
 
         return method
 
-    for name in ("epoch", "objective"):
+    for name in ("epochs", "objective"):
         monkeypatch.setattr(Problem, name, look_and(getattr(Problem, name)))
     fit()
     return {n for one in seen for n in one}

@@ -135,7 +135,7 @@ def signatures(f):
         "align": types.float64(*records, v, v, rng),
         "catch_up_rows": types.float64(*records, v, v, m, f, i, i, i),
         "gradient": types.float64(*records, v, v, i, i, rng),
-        "epoch": i(i, i, i, i, v, v, m, m, f, i, d1, rng),
+        "epochs": i(i, i, i, i, v, v, m, m, v, rv, i, d1, rng),
         "objective": types.float64(i, i, i, i, v, v, rng),
         "squared_gradients": none(i, i, i, i, v, v, v, rng),
     }

@@ -36,6 +36,17 @@ class AlignmentTerm(NamedTuple):
     target: int
 
 
+class Curves(NamedTuple):
+    """Means over the batches of each of some epochs.
+
+    ``losses`` are J, ``task_losses`` and ``task_weights`` have a column for each task.
+    """
+
+    losses: np.ndarray
+    task_losses: np.ndarray
+    task_weights: np.ndarray
+
+
 @dataclass
 class Training:
     """How to go about it: what is not part of the objective's terms."""
@@ -74,14 +85,13 @@ class Problem:
         ``theta[:n_lazy]`` takes its steps late, see ``engine.lazy``.
     weighting_state : ndarray
         The weighting's state.
+    n_tasks : int
     n_rows : int
         Rows in use of the domain that has the most: what an epoch passes over.
     steps_per_epoch : int
         Batches of the domain that has the most.
     n_steps : int
         Optimizer steps taken.
-    mean_weights : ndarray of shape (n_tasks,)
-        What the weighting gave each task in the last epoch, on average over its steps.
     """
 
     def __init__(self, layout, theta, domains, tasks, penalties, training, alignments=()):
@@ -111,14 +121,14 @@ class Problem:
             task._replace(rows=none, y=none, weight=none) for task in tasks
         ]
 
-        self.n_steps = 0
-        self._grad = np.zeros_like(theta)
-        n_slots, n_tasks = training.optimizer.n_slots, len(tasks)
+        self.n_steps, self._weights_seen = 0, np.zeros(0)
+        self._grad, self._before = np.zeros_like(theta), np.empty_like(theta)
+        self.n_tasks = n_tasks = len(tasks)
+        n_slots = training.optimizer.n_slots
         n_eager = layout.size - max(self.n_frozen, self.n_lazy)
         self._lazy_state = np.zeros((n_slots, self.n_lazy), theta.dtype)
         self._state = np.zeros((n_slots, n_eager), theta.dtype)
         self.weighting_state = np.zeros(training.weighting.n_state(n_tasks))
-        self.mean_weights = np.ones(n_tasks)
         self._cosine, self._n_cosines = np.zeros((2, n_tasks, n_tasks))
 
     @property
@@ -152,22 +162,22 @@ class Problem:
             del sizes[0]
         return max(sizes) * (self.n_rows if full else min(self.n_rows, self.training.batch_size))
 
-    def epoch(self, lr):
-        """Run one epoch at a learning rate.
+    def epochs(self, rates):
+        """Run epochs at these learning rates, up to the first that does not stay finite.
+
+        The caller's interpreter lock is free all the while, and a hundred short epochs cost as much
+        Python as one.
 
         Returns
         -------
-        value : float
-            Mean over the batches of J.
-        losses : ndarray of shape (n_tasks,)
-            The same of each task's loss.
-        finished : bool
-            False if the objective or a parameter stopped being finite.
+        Curves
+            Of the epochs that stayed finite; theta is as the last of them left it.
         """
-        means = np.zeros(len(self._tasks) + 1)
+        n_tasks = self.n_tasks
+        curves = np.zeros((len(rates), 2 * n_tasks + 1))
         data, work, _ = self._batch_buffers(full=False)
         dtype = self.theta.dtype
-        status = compiler.entry(train.epoch, "epoch", dtype.name, self._by_task)(
+        n_finished = compiler.entry(train.epochs, "epochs", dtype.name, self._by_task)(
             self._net.address,
             data.address,
             work.address,
@@ -175,14 +185,20 @@ class Problem:
             self._grad,
             self._state,
             self._lazy_state,
-            dtype.type(lr),
+            self._before,
+            np.asarray(rates, dtype),
             self.n_steps,
-            means,
+            curves.ravel(),
             self.training.rng,
         )
-        self.n_steps += self.steps_per_epoch
-        finished = status == train.FINISHED and bool(np.isfinite(self.theta).all())
-        return means[-1], means[:-1], finished
+        self.n_steps += n_finished * self.steps_per_epoch
+        self._weights_seen = curves[: n_finished + 1, n_tasks:-1]
+        curves = curves[:n_finished]
+        return Curves(curves[:, -1], curves[:, :n_tasks], curves[:, n_tasks:-1])
+
+    def epoch_size(self):
+        """Multiplications of an epoch, about."""
+        return 3 * self.n_rows * self.layout.size
 
     def objective(self, theta=None):
         """J over all rows, and its gradient.
@@ -209,21 +225,21 @@ class Problem:
         grad[: self.n_frozen] = 0
         return value, grad, losses.copy()
 
-    def suspects(self, theta):
-        """Names of the plugins of which one gives what is not finite, where an epoch began.
+    def suspects(self):
+        """Names of the plugins of which one gave what is not finite, after an epoch that failed.
 
         Returns
         -------
         list of str
             Empty if all that they give at theta is finite.
         """
-        if not np.isfinite(self.mean_weights).all():
+        if not np.isfinite(self._weights_seen).all():
             return [type(self.training.weighting).__name__]
-        bare = self._bare(theta)
-        if not _all_finite(bare.objective(theta)):
+        bare = self._bare(self.theta)
+        if not _all_finite(bare.objective()):
             found = [task.loss for task in self._tasks]
             found += [domain.map for domain in self.domains if domain.map is not None]
-        elif not _all_finite(self.objective(theta)):
+        elif not _all_finite(self.objective()):
             found = [term.penalty for term in self._terms]
             found += [term.alignment for term in self._alignments]
         else:
@@ -284,7 +300,6 @@ class Problem:
                 full,
                 weighting_state=self.weighting_state,
                 weighting_state_size=self.weighting_state.size,
-                mean_weights=self.mean_weights,
                 cosine=self._cosine,
                 n_cosines=self._n_cosines,
             )

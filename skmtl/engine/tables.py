@@ -240,7 +240,6 @@ WORK = _record("""
     combined         # float (n_common,)
     weighting_state  # double
     weighting_state_size
-    mean_weights     # double (n_tasks,) over the steps of an epoch
     cosine           # double (n_tasks, n_tasks) summed over steps
     n_cosines        # double (n_tasks, n_tasks) steps that had both
 """)

@@ -46,8 +46,6 @@ from skmtl.engine.pointers import (
 )
 from skmtl.engine.terms import penalize, proximal_step
 
-FINISHED, DIVERGED = 0, 1
-
 
 def forward(net, data, work, theta, full, rng):
     """Maps, experts, heads and losses on the batch in ``work``; gives sum_k c_k L_k.
@@ -135,26 +133,68 @@ def clear(vector):
         vector[j] = 0
 
 
-def epoch(
-    gradient_at, net_at, data_at, work_at, theta, grad, state, lazy_state, lr, step, means, rng
+def epochs(
+    gradient_at,
+    net_at,
+    data_at,
+    work_at,
+    theta,
+    grad,
+    state,
+    lazy_state,
+    before,
+    rates,
+    step,
+    curves,
+    rng,
 ):
-    """One pass over the domain with the most batches; the others go round as often as needed.
+    """Epochs at the learning rates ``rates``, until J or theta stops being finite.
 
-    ``state`` is the optimizer's, ``lazy_state`` that of the first parameters, see ``engine.lazy``.
+    ``state`` is the optimizer's, ``lazy_state`` that of the first parameters, see ``engine.lazy``;
+    ``before`` is as large as theta.
 
-    Writes the mean over the batches of each task's loss, and then of J; in ``work``, those of the
-    weights. Returns FINISHED, or DIVERGED at the first batch whose J is not finite, before its
-    step.
+    Writes into ``curves``, epoch by epoch, the means over the batches of each task's loss, of each
+    task's weight, and of J. Returns how many epochs were finished; theta ends as it was after them.
     """
     net = net_record(net_at, 0)  # numba takes 4 us to unbox a record
     data = data_record(data_at, 0)
     work = work_record(work_at, 0)
+    n_means = 2 * net.n_tasks + 1
+    for k in range(rates.size):
+        for j in range(theta.size):
+            before[j] = theta[j]
+        means = vector(curves, k * n_means, n_means)
+        is_finite = epoch(
+            gradient_at,
+            net,
+            data,
+            work,
+            theta,
+            grad,
+            state,
+            lazy_state,
+            rates[k],
+            step + k * net.steps_per_epoch,
+            means,
+            rng,
+        )
+        for j in range(theta.size):
+            is_finite = is_finite and np.isfinite(theta[j])
+        if not is_finite:
+            for j in range(theta.size):
+                theta[j] = before[j]
+            return k
+    return rates.size
+
+
+def epoch(gradient_at, net, data, work, theta, grad, state, lazy_state, lr, step, means, rng):
+    """One pass over the domain with the most batches; the others go round as often as needed.
+
+    Returns whether all went well: False at the first batch whose J is not finite, before its step.
+    """
     n_steps = net.steps_per_epoch
     losses, weights = doubles(work.losses, 0, net.n_tasks), doubles(work.weights, 0, net.n_tasks)
-    mean_weights = doubles(work.mean_weights, 0, net.n_tasks)
-    for t in range(net.n_tasks):
-        means[t] = mean_weights[t] = 0.0
-    means[net.n_tasks] = 0.0
+    clear(means)
     hp = floats(theta, net.hp, net.optimizer_hp, net.optimizer_n_hp)
     start = max(net.n_frozen, net.n_lazy)
     trained = vector(theta, start, theta.size - start)
@@ -173,11 +213,11 @@ def epoch(
             )
         value = call_gradient(gradient_at, (net, data, work, theta, grad, 0, step + s, rng))
         if not np.isfinite(value):
-            return DIVERGED
+            return False
         for t in range(net.n_tasks):
             means[t] += losses[t] / n_steps
-            mean_weights[t] += weights[t] / n_steps
-        means[net.n_tasks] += value / n_steps
+            means[net.n_tasks + t] += weights[t] / n_steps
+        means[2 * net.n_tasks] += value / n_steps
         if np.isfinite(net.clip_norm):
             clip(dtrained, net.clip_norm)
         call_optimizer(net.optimizer, (trained, dtrained, state, lr, step + s, hp))
@@ -187,8 +227,8 @@ def epoch(
             net.catch_up_rows,
             (net, data, work, theta, grad, lazy_state, lr, step, step + n_steps, 1),
         )
-    means[net.n_tasks] += lazy_value / n_steps
-    return FINISHED
+    means[2 * net.n_tasks] += lazy_value / n_steps
+    return True
 
 
 def clip(grad, longest):

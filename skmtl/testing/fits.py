@@ -67,7 +67,7 @@ def fit_regression(loss, y, n_epochs=30):
     training = Training(Adam(), Uniform(), rng, batch_size=10)
     theta = layout.initial(rng, "float64")
     problem = Problem(layout, theta, [Domain(X)], [task], [], training)
-    return [problem.epoch(0.01)[0] for _ in range(n_epochs)]
+    return problem.epochs([0.01] * n_epochs).losses
 
 
 def require_falling(losses):

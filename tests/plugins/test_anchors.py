@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from engine_cases import run_epoch
 from penalty_cases import Direct
 
 from skmtl.datasets import load_mnist_digits_pair
@@ -79,7 +80,7 @@ def accuracy(problem, X, y):
 
 def train(problem, n_epochs):
     for _ in range(n_epochs):
-        problem.epoch(5e-3)
+        run_epoch(problem, 5e-3)
     return problem
 
 

@@ -3,6 +3,7 @@
 import naive
 import numpy as np
 import pytest
+from engine_cases import run_epoch
 from loss_cases import linear_problem
 from sklearn.linear_model import LinearRegression
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
@@ -192,7 +193,7 @@ def test_epochs_approach_least_squares(plugin, lr):
     problem = linear_problem(SquaredError(), X, y, weight, optimizer=plugin)
     assert problem.steps_per_epoch == 1  # Lion follows the median of smaller batches
     for epoch_lr in np.linspace(lr, 0, 300, endpoint=False):
-        assert problem.epoch(epoch_lr)[2]
+        assert run_epoch(problem, epoch_lr)[2]
     peer = LinearRegression().fit(X, y, sample_weight=weight)
     np.testing.assert_allclose(problem.theta, [*peer.coef_, peer.intercept_], atol=1e-3)
 
