@@ -18,6 +18,7 @@ from skmtl._compat import (
     StrOptions,
     callback_state,
 )
+from skmtl.engine import memory
 from skmtl.engine.activations import ACTIVATIONS
 from skmtl.engine.blocks import OWN, ROLE
 from skmtl.engine.forward import in_blocks
@@ -309,7 +310,7 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
                 "warm_start=True and partial_fit need the layers, tasks and columns of the last "
                 "fit; set warm_start=False to begin anew."
             )
-        return self._theta.astype(dtype)
+        return memory.copy(self._theta, dtype)
 
     def _n_outputs(self, classes):
         """Outputs of a head; a constant needs none, but has one."""

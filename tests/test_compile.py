@@ -76,7 +76,7 @@ FIT = """
     with install_recorder("numba:compile") as recorder:
         for dtype in {dtypes}:
             problem, _ = replace(small, dtype=dtype, {changes}).build()
-            run_epoch(problem, 0.01)
+            problem.epochs([0.01])
             problem.objective()
     print(json.dumps(len(recorder.buffer)))
 """
@@ -294,7 +294,7 @@ def test_an_error_in_a_plugin_reaches_the_caller():
     with pytest.raises(ZeroDivisionError, match="on purpose"):
         problem.objective()
     with pytest.raises(ZeroDivisionError, match="on purpose"):
-        run_epoch(problem, 0.01)
+        problem.epochs([0.01])
 
 
 class Failing(L2):
@@ -315,7 +315,7 @@ def test_what_only_decays_ends_at_zero():
     weights = problem.theta[: 5 * 4].reshape(4, 5)
     weights[0] = 1e-38
     for _ in range(3000):
-        run_epoch(problem, 1e-3)
+        problem.epochs([1e-3])
     tiny = np.finfo(np.float32).tiny
     for array in (problem.theta, problem.state):
         assert not ((array != 0) & (np.abs(array) < tiny)).any()

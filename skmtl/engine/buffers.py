@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmtl.engine import activations, tables
+from skmtl.engine import activations, memory, tables
 
 
 class Sizes(NamedTuple):
@@ -83,7 +83,7 @@ def allocate(builder, net, full, **lasting):
         return np.zeros(n, np.int64)
 
     def floats(n):
-        return np.zeros(n, dtype)
+        return memory.zeros(n, dtype)
 
     activation = floats(n_expert_rows * sum(a.hidden))
     head_activation = floats(sizes.entries * sum(a.head_hidden))

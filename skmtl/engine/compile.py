@@ -29,16 +29,18 @@ from numba.extending import get_cython_function_address, overload
 from skmtl.engine import elementary, pointers, tables, train
 from skmtl.engine.contracts import ARGUMENTS
 from skmtl.engine.intrinsics import View, intrinsics
+from skmtl.engine.vectors import Compiler
 
 # What shapes machine code without being reached from a kernel. Read at import, so that it tells of
 # the engine that runs, whatever an upgrade then does to its files.
 POLICY = b"".join(
     Path(__file__).with_name(name).read_bytes()
-    for name in ("compile.py", "intrinsics.py", "tables.py")
+    for name in ("compile.py", "intrinsics.py", "tables.py", "vectors.py")
 )
 
 OPTIONS = {
     "nogil": True,
+    "pipeline_class": Compiler,
     "error_model": "numpy",
     # All of LLVM's liberties but "nnan" and "ninf": those delete the checks for divergence.
     "fastmath": {"reassoc", "contract", "arcp", "nsz"},

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skmtl.engine import memory
 from skmtl.engine.blocks import HEAD, OUTPUT, OWN, TRUNK, block_table
 
 # Kinds of gate: a fixed one reads its mask, the others have parameters.
@@ -214,7 +215,7 @@ class Layout:
            feedforward neural networks. AISTATS, equation 16.
         """
         factor = 2.0 if self.architecture.activation == "logistic" else 6.0
-        theta = np.zeros(self.size, dtype)
+        theta = memory.zeros(self.size, dtype)
         for weight, bias in self.dense_layers(theta):
             bound = np.sqrt(factor / sum(weight.shape))
             weight[...] = rng.uniform(-bound, bound, weight.shape)

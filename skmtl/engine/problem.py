@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from skmtl.engine import compile as compiler
-from skmtl.engine import train
+from skmtl.engine import memory, train
 from skmtl.engine.buffers import allocate
 from skmtl.engine.data import labels_of, lay_out_rows
 from skmtl.engine.net import NetBuilder
@@ -122,12 +122,12 @@ class Problem:
         ]
 
         self.n_steps, self._weights_seen = 0, np.zeros(0)
-        self._grad, self._before = np.zeros_like(theta), np.empty_like(theta)
+        self._grad, self._before = memory.zeros(theta.shape, theta.dtype), np.empty_like(theta)
         self.n_tasks = n_tasks = len(tasks)
         n_slots = training.optimizer.n_slots
         n_eager = layout.size - max(self.n_frozen, self.n_lazy)
         self._lazy_state = np.zeros((n_slots, self.n_lazy), theta.dtype)
-        self._state = np.zeros((n_slots, n_eager), theta.dtype)
+        self._state = memory.zeros((n_slots, n_eager), theta.dtype)
         self.weighting_state = np.zeros(training.weighting.n_state(n_tasks))
         self._cosine, self._n_cosines = np.zeros((2, n_tasks, n_tasks))
 
