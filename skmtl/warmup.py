@@ -61,6 +61,8 @@ def _engine_functions(dtype):
         sparse.backward_head_on_csr,
         heads.forward_head,
         heads.backward_head,
+        heads.forward_hidden,
+        heads.backward_hidden,
         flat_heads.forward_abreast,
         flat_heads.backward_abreast,
         flat_heads.forward_few,

@@ -57,6 +57,8 @@ INLINED = (
     "backward_domain",
     "forward_head",
     "backward_head",
+    "forward_hidden",
+    "backward_hidden",
 )
 # Kinds that only compiled code calls: they need none of the wrappers that Python would.
 INTERNAL = (
@@ -126,6 +128,8 @@ def signatures(f):
         "backward_head_on_csr": none(*records, v, v, i, layer, m),
         "forward_head": none(*records, v, i, types.float64, rng),
         "backward_head": none(*records, v, v, v, i),
+        "forward_hidden": none(*records, v, i, types.float64, rng),
+        "backward_hidden": none(*records, v, v, i),
         "forward_abreast": none(*records, v, i, i),
         "backward_abreast": none(*records, v, v, i, i),
         "forward_few": none(*records, v, i),

@@ -296,6 +296,7 @@ class NetBuilder:
             ((flat & single).any(), [flat_heads.forward_abreast, flat_heads.backward_abreast]),
             ((flat & few).any(), [flat_heads.forward_few, flat_heads.backward_few]),
             (not (flat & single).all(), [heads.forward_head, heads.backward_head]),
+            (a.head_hidden, [heads.forward_hidden, heads.backward_hidden]),
             (mixes.any(), [gates.mix_experts, gates.backward_mixture]),
             (n_alignments > 0, [align.align]),
             (self.n_lazy > 0, [lazy.catch_up_rows]),

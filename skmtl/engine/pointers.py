@@ -237,6 +237,16 @@ def call_backward_head(address, arguments):
     return plain_functions[address](*arguments)
 
 
+def call_forward_hidden(address, arguments):
+    """Call ``heads.forward_hidden``."""
+    return plain_functions[address](*arguments)
+
+
+def call_backward_hidden(address, arguments):
+    """Call ``heads.backward_hidden``."""
+    return plain_functions[address](*arguments)
+
+
 def call_forward_abreast(address, arguments):
     """Call ``flat_heads.forward_abreast``."""
     return plain_functions[address](*arguments)

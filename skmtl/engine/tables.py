@@ -161,6 +161,8 @@ NET = _record("""
     backward_head_on_csr
     forward_head     # of engine.heads
     backward_head
+    forward_hidden
+    backward_hidden
     forward_abreast  # of engine.flat_heads
     backward_abreast
     forward_few
