@@ -51,6 +51,7 @@ def _engine_functions(dtype):
         passes.forward_tasks,
         passes.backward_tasks,
         passes.backward_domain,
+        layers.multiply,
         layers.drop_out,
         maps.map_rows,
         maps.backward_map,

@@ -63,6 +63,7 @@ INLINED = (
 # Kinds that only compiled code calls: they need none of the wrappers that Python would.
 INTERNAL = (
     *INLINED,
+    "multiply",
     "activate",
     "backward_activation",
     "drop_out",
@@ -116,6 +117,7 @@ def signatures(f):
         "sort_labels": none(*records, v),
         "deal_labels": none(*records, v, i, i),
         "transpose_labels": none(*records, v, i, i),
+        "multiply": none(i, i, i, m, m, i, m),
         "activate": none(m, rv, m),
         "backward_activation": none(m, rm, v),
         "drop_out": none(m, m, types.float64, rng),

@@ -284,7 +284,7 @@ class NetBuilder:
         few = np.where(single, ~on_every_row, self._products_of_heads(tasks) <= flat_heads.FEW)
         used = [
             (True, [batches.sort_labels, passes.forward_domain, passes.forward_tasks]),
-            (True, [passes.backward_tasks, passes.backward_domain]),
+            (True, [passes.backward_tasks, passes.backward_domain, layers.multiply]),
             ((domains.labels_a_row == 0).any(), [batches.deal_labels]),
             ((domains.labels_a_row > 0).any(), [batches.transpose_labels]),
             (domains.map_forward.any(), [maps.map_rows]),

@@ -177,6 +177,11 @@ def call_transpose_labels(address, arguments):
     return plain_functions[address](*arguments)
 
 
+def call_multiply(address, arguments):
+    """Call ``layers.multiply``."""
+    return plain_functions[address](*arguments)
+
+
 def call_activate(address, arguments):
     """Call an activation."""
     return plain_functions[address](*arguments)
