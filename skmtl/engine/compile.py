@@ -28,7 +28,7 @@ from numba.extending import get_cython_function_address, overload
 
 from skmtl.engine import elementary, pointers, tables, train
 from skmtl.engine.contracts import ARGUMENTS
-from skmtl.engine.intrinsics import View, intrinsics
+from skmtl.engine.intrinsics import View, intrinsics, table
 
 # What shapes machine code without being reached from a kernel. Read at import, so that it tells of
 # the engine that runs, whatever an upgrade then does to its files.
@@ -95,8 +95,8 @@ def signatures(f):
     jv = View(types.int32, 1, "C", readonly=True)
     d1 = View(types.float64, 1, "C")
     rd1, rd2 = (View(types.float64, n, "C", readonly=True) for n in (1, 2))
-    records = [numba.from_dtype(record) for record in (tables.NET, tables.DATA, tables.WORK)]
-    layer = numba.from_dtype(tables.LAYER)
+    records = [table(record) for record in (tables.NET, tables.DATA, tables.WORK)]
+    layer = table(tables.LAYER)
     rng = numba.typeof(np.random.default_rng(0))
     return {
         "loss": types.float64(rm, rm, rv, rv, m),
