@@ -28,7 +28,7 @@ from numba.extending import get_cython_function_address, overload
 
 from skmtl.engine import elementary, pointers, tables, train
 from skmtl.engine.contracts import ARGUMENTS
-from skmtl.engine.intrinsics import View, intrinsics
+from skmtl.engine.intrinsics import View, intrinsics, table
 from skmtl.engine.vectors import Compiler
 
 # What shapes machine code without being reached from a kernel. Read at import, so that it tells of
@@ -59,10 +59,13 @@ INLINED = (
     "backward_domain",
     "forward_head",
     "backward_head",
+    "forward_hidden",
+    "backward_hidden",
 )
 # Kinds that only compiled code calls: they need none of the wrappers that Python would.
 INTERNAL = (
     *INLINED,
+    "multiply",
     "activate",
     "backward_activation",
     "drop_out",
@@ -94,8 +97,8 @@ def signatures(f):
     jv = View(types.int32, 1, "C", readonly=True)
     d1 = View(types.float64, 1, "C")
     rd1, rd2 = (View(types.float64, n, "C", readonly=True) for n in (1, 2))
-    records = [numba.from_dtype(record) for record in (tables.NET, tables.DATA, tables.WORK)]
-    layer = numba.from_dtype(tables.LAYER)
+    records = [table(record) for record in (tables.NET, tables.DATA, tables.WORK)]
+    layer = table(tables.LAYER)
     rng = numba.typeof(np.random.default_rng(0))
     return {
         "loss": types.float64(rm, rm, rv, rv, m),
@@ -116,6 +119,7 @@ def signatures(f):
         "sort_labels": none(*records, v),
         "deal_labels": none(*records, v, i, i),
         "transpose_labels": none(*records, v, i, i),
+        "multiply": none(i, i, i, m, m, i, m),
         "activate": none(m, rv, m),
         "backward_activation": none(m, rm, v),
         "drop_out": none(m, m, types.float64, rng),
@@ -128,6 +132,8 @@ def signatures(f):
         "backward_head_on_csr": none(*records, v, v, i, layer, m),
         "forward_head": none(*records, v, i, types.float64, rng),
         "backward_head": none(*records, v, v, v, i),
+        "forward_hidden": none(*records, v, i, types.float64, rng),
+        "backward_hidden": none(*records, v, v, i),
         "forward_abreast": none(*records, v, i, i),
         "backward_abreast": none(*records, v, v, i, i),
         "forward_few": none(*records, v, i),

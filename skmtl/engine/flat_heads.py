@@ -41,15 +41,15 @@ def is_flat(net, data, t):
 # --- tasks in a row, of one output each, that all read every row of one expert --------------------
 
 
-def n_abreast(net, data, work, present):
-    """How many of the tasks, from the first on, can go through their heads together."""
-    first = task_at(net.tasks, present[0])
+def n_abreast(net, data, work, present, start):
+    """How many of the tasks, from ``present[start]`` on, can go through their heads together."""
+    first = task_at(net.tasks, present[start])
     n = 0
-    for k in range(present.size):
+    for k in range(start, present.size):
         task = task_at(net.tasks, present[k])
         if (
             task.n_out != 1
-            or task.head != first.head + k
+            or task.head != first.head + n
             or task.domain != first.domain
             or task.only_expert != first.only_expert
             or not reads_expert_directly(net, work, present[k])

@@ -19,8 +19,10 @@ from skmtl.engine.pointers import (
     call_activate,
     call_backward_activation,
     call_backward_head_on_csr,
+    call_backward_hidden,
     call_backward_mixture,
     call_drop_out,
+    call_forward_hidden,
     call_head_on_csr,
     call_mix_experts,
     domain_at,
@@ -84,12 +86,13 @@ def trains_below(net, data, work, theta, d):
     return net.n_trunk > 0 or batch_dz(net, work, domain, theta, d).shape[0] > 0
 
 
-def backward_to_experts(net, data, work, theta, grad, t, delta):
+def backward_to_experts(net, data, work, theta, grad, t):
     """Add the gradient at what the head of task t reads to the experts, and to its gate."""
     task = task_at(net.tasks, t)
     domain = domain_at(data.domains, task.domain)
     if not trains_below(net, data, work, theta, task.domain):
         return
+    delta = delta_below(net, work, theta, t, 0, net.n_shared)
     if task.only_expert < 0:
         call_backward_mixture(net.backward_mixture, (net, data, work, theta, grad, t, delta))
         return
@@ -135,88 +138,99 @@ def head_out(net, work, buffer, theta, t):
     return float_matrix(theta, buffer, start, m, task_at(net.tasks, t).n_out)
 
 
+def rows_below(net, data, work, theta, t, k):
+    """The dense rows that layer k of task t's head reads; the output is layer n_head_hidden."""
+    if k == 0:
+        return head_input(net, data, work, theta, t)
+    return head_layer(net, work, work.head_activation, theta, t, k - 1)
+
+
+def delta_below(net, work, theta, t, k, n_in):
+    """Gradient (m, n_in) at what layer k of task t's head reads."""
+    m = ints(work.task_count, t, 1)[0]
+    return float_matrix(theta, work.delta, (k % 2) * work.delta_size, m, n_in)
+
+
 def forward_head(net, data, work, theta, t, dropout, rng):
     """out = f_t(H_t) on the rows that carry a label of task t."""
     read_experts(net, data, work, theta, t)
+    n_hidden = net.n_head_hidden
+    if n_hidden > 0:
+        call_forward_hidden(net.forward_hidden, (net, data, work, theta, t, dropout, rng))
+    task = task_at(net.tasks, t)
+    layer = output_layer(net, task.head)
+    out = head_out(net, work, work.out, theta, t)
+    if n_hidden == 0 and head_reads_csr(net, domain_at(data.domains, task.domain)):
+        call_head_on_csr(net.head_on_csr, (net, data, work, theta, t, layer, out))
+    else:
+        weight = matrix(theta, layer.weight, layer.n_out, layer.n_in)
+        product_bt(net, rows_below(net, data, work, theta, t, n_hidden), weight, out)
+    add_bias(out, vector(theta, layer.bias, layer.n_out))
+
+
+def forward_hidden(net, data, work, theta, t, dropout, rng):
+    """The hidden layers of task t's head.
+
+    Entered by address, and so is the way back: a fit without such layers does not compile them.
+    """
     task = task_at(net.tasks, t)
     domain = domain_at(data.domains, task.domain)
-    on_csr = head_reads_csr(net, domain)
-    a = head_input(net, data, work, theta, t)
     for k in range(net.n_head_hidden):
         layer = hidden_layer(net, task.head, k)
-        weight = matrix(theta, layer.weight, layer.n_in, layer.n_out)
         h = head_layer(net, work, work.head_activation, theta, t, k)
         slope = head_layer(net, work, work.head_slope, theta, t, k)
-        if k == 0 and on_csr:
+        if k == 0 and head_reads_csr(net, domain):
             call_head_on_csr(net.head_on_csr, (net, data, work, theta, t, layer, h))
         else:
-            product(net, a, weight, h)
+            weight = matrix(theta, layer.weight, layer.n_in, layer.n_out)
+            product(net, rows_below(net, data, work, theta, t, k), weight, h)
         call_activate(net.activate, (h, vector(theta, layer.bias, layer.n_out), slope))
         if dropout > 0:
             call_drop_out(net.drop_out, (h, slope, dropout, rng))
-        a = h
-    layer = output_layer(net, task.head)
-    weight = matrix(theta, layer.weight, layer.n_out, layer.n_in)
-    out = head_out(net, work, work.out, theta, t)
-    if on_csr and net.n_head_hidden == 0:
-        call_head_on_csr(net.head_on_csr, (net, data, work, theta, t, layer, out))
-    else:
-        product_bt(net, a, weight, out)
-    add_bias(out, vector(theta, layer.bias, layer.n_out))
 
 
 def backward_head(net, data, work, theta, head_grad, gate_grad, t):
     """Walk task t's head back from ``work.dout``, and on to its experts and its gate."""
-    delta = backward_layers(net, data, work, theta, head_grad, t)
-    backward_to_experts(net, data, work, theta, gate_grad, t, delta)
+    task = task_at(net.tasks, t)
+    layer = output_layer(net, task.head)
+    delta = head_out(net, work, work.dout, theta, t)
+    add_columns(delta, vector(head_grad, layer.bias, layer.n_out))
+    n_hidden = net.n_head_hidden
+    if n_hidden == 0 and head_reads_csr(net, domain_at(data.domains, task.domain)):
+        call_backward_head_on_csr(
+            net.backward_head_on_csr, (net, data, work, theta, head_grad, t, layer, delta)
+        )
+        return
+    weight = matrix(theta, layer.weight, layer.n_out, layer.n_in)
+    dweight = matrix(head_grad, layer.weight, layer.n_out, layer.n_in)
+    below_delta = delta_below(net, work, theta, t, n_hidden, layer.n_in)
+    add_product_at(net, delta, rows_below(net, data, work, theta, t, n_hidden), dweight)
+    product(net, delta, weight, below_delta)
+    if n_hidden > 0:
+        call_backward_hidden(net.backward_hidden, (net, data, work, theta, head_grad, t))
+    backward_to_experts(net, data, work, theta, gate_grad, t)
 
 
-def backward_layers(net, data, work, theta, grad, t):
-    """Walk task t's head back from ``work.dout``: adds to grad; gives the gradient at H_t.
+def backward_hidden(net, data, work, theta, grad, t):
+    """Walk the hidden layers of task t's head back; adds to grad.
 
-    Where the head reads CSR rows there is no gradient at H_t to give.
+    Where the first of them reads CSR rows there is no gradient below it.
     """
     task = task_at(net.tasks, t)
     domain = domain_at(data.domains, task.domain)
-    on_csr = head_reads_csr(net, domain)
-    m = ints(work.task_count, t, 1)[0]
-    n_hidden = net.n_head_hidden
-
-    layer = output_layer(net, task.head)
-    delta = head_out(net, work, work.dout, theta, t)
-    add_columns(delta, vector(grad, layer.bias, layer.n_out))
-    dweight = matrix(grad, layer.weight, layer.n_out, layer.n_in)
-    if on_csr and n_hidden == 0:
-        call_backward_head_on_csr(
-            net.backward_head_on_csr, (net, data, work, theta, grad, t, layer, delta)
-        )
-        return delta
-    below = head_input(net, data, work, theta, t)
-    if n_hidden > 0:
-        below = head_layer(net, work, work.head_activation, theta, t, n_hidden - 1)
-    add_product_at(net, delta, below, dweight)
-    weight = matrix(theta, layer.weight, layer.n_out, layer.n_in)
-    below_delta = float_matrix(theta, work.delta, (n_hidden % 2) * work.delta_size, m, layer.n_in)
-    product(net, delta, weight, below_delta)
-    delta = below_delta
-
-    for k in range(n_hidden - 1, -1, -1):
+    for k in range(net.n_head_hidden - 1, -1, -1):
         layer = hidden_layer(net, task.head, k)
+        delta = delta_below(net, work, theta, t, k + 1, layer.n_out)
         slope = head_layer(net, work, work.head_slope, theta, t, k)
         dbias = vector(grad, layer.bias, layer.n_out)
         call_backward_activation(net.backward_activation, (delta, slope, dbias))
-        dhidden = matrix(grad, layer.weight, layer.n_in, layer.n_out)
-        if k == 0 and on_csr:
+        if k == 0 and head_reads_csr(net, domain):
             call_backward_head_on_csr(
                 net.backward_head_on_csr, (net, data, work, theta, grad, t, layer, delta)
             )
-            return delta
-        below = head_input(net, data, work, theta, t)
-        if k > 0:
-            below = head_layer(net, work, work.head_activation, theta, t, k - 1)
-        add_product_at(net, below, delta, dhidden)
+            return
         weight = matrix(theta, layer.weight, layer.n_in, layer.n_out)
-        below_delta = float_matrix(theta, work.delta, (k % 2) * work.delta_size, m, layer.n_in)
+        dweight = matrix(grad, layer.weight, layer.n_in, layer.n_out)
+        below_delta = delta_below(net, work, theta, t, k, layer.n_in)
+        add_product_at(net, rows_below(net, data, work, theta, t, k), delta, dweight)
         product_bt(net, delta, weight, below_delta)
-        delta = below_delta
-    return delta

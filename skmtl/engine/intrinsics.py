@@ -70,6 +70,27 @@ def _unbox_view(kind, array, c):
     return NativeValue(view._getvalue(), is_error=native.is_error)
 
 
+class Table(types.Record):
+    """A record that numba's messages name by its size, not by all of its fields.
+
+    Numba writes some 30 messages for each function, wanted or not.
+    """
+
+    def __repr__(self):
+        return f"Table({self.size})"
+
+
+register_model(Table)(models.RecordModel)
+
+
+@functools.cache
+def table(dtype):
+    """The type of a record of ``engine.tables`` in compiled code."""
+    record = numba.from_dtype(dtype)
+    fields = [(name, field._asdict()) for name, field in record.fields.items()]
+    return Table(fields, record.size, record.aligned)
+
+
 def _pointer(context, builder, address, offset, element):
     """The address ``offset`` elements after another, as a typed pointer."""
     llvm = context.get_data_type(element)
@@ -161,7 +182,7 @@ def _matrix(typing_context, buffer, offset, n_rows, n_cols):
 
 
 def _record_of(dtype):
-    record = numba.from_dtype(dtype)
+    record = table(dtype)
 
     @intrinsic
     def record_at(typing_context, address, k):

@@ -5,7 +5,7 @@ Every function is plain Python over arrays; ``engine.compile`` compiles it. A we
 together are the rows of one matrix.
 """
 
-from skmtl.engine.pointers import gemm
+from skmtl.engine.pointers import call_multiply, gemm
 
 LOW_32 = 2**32 - 1  # a mask
 
@@ -15,60 +15,52 @@ SMALL_PRODUCT = 512
 
 def product(net, a, b, out):
     """out = a b; overwrites out."""
-    if a.size * b.shape[1] > SMALL_PRODUCT:
-        gemm(net.gemm, 0, 0, a, b, 0, out)
-        return
-    for i in range(a.shape[0]):
-        for j in range(b.shape[1]):
-            out[i, j] = 0
-        for k in range(a.shape[1]):
-            aik = a[i, k]
-            for j in range(b.shape[1]):
-                out[i, j] += aik * b[k, j]
+    call_multiply(net.multiply, (net.gemm, 0, 0, a, b, 0, out))
 
 
 def add_product(net, a, b, out):
     """out += a b."""
-    if a.size * b.shape[1] > SMALL_PRODUCT:
-        gemm(net.gemm, 0, 0, a, b, 1, out)
-        return
-    for i in range(a.shape[0]):
-        for k in range(a.shape[1]):
-            aik = a[i, k]
-            for j in range(b.shape[1]):
-                out[i, j] += aik * b[k, j]
+    call_multiply(net.multiply, (net.gemm, 0, 0, a, b, 1, out))
 
 
 def product_bt(net, a, b, out):
     """out = a b^T; overwrites out."""
-    if a.size * b.shape[0] > SMALL_PRODUCT:
-        gemm(net.gemm, 0, 1, a, b, 0, out)
-        return
-    for i in range(a.shape[0]):
-        for j in range(b.shape[0]):
-            s = a.dtype.type(0)
-            for k in range(a.shape[1]):
-                s += a[i, k] * b[j, k]
-            out[i, j] = s
+    call_multiply(net.multiply, (net.gemm, 0, 1, a, b, 0, out))
 
 
 def add_product_at(net, a, b, out):
     """out += a^T b."""
-    product_at(net, a, b, 1, out)
+    call_multiply(net.multiply, (net.gemm, 1, 0, a, b, 1, out))
 
 
 def product_at(net, a, b, accumulate, out):
     """out = a^T b, added to out if ``accumulate``."""
-    if a.size * b.shape[1] > SMALL_PRODUCT:
-        gemm(net.gemm, 1, 0, a, b, accumulate, out)
+    call_multiply(net.multiply, (net.gemm, 1, 0, a, b, accumulate, out))
+
+
+def multiply(gemm_at, transpose_a, transpose_b, a, b, accumulate, out):
+    """out = op(a) op(b), added to out if ``accumulate``; op transposes where its flag is 1.
+
+    Entered by address: the loops are compiled once, not for each layer.
+    """
+    n_inner = a.shape[0] if transpose_a else a.shape[1]
+    if out.size * n_inner > SMALL_PRODUCT:
+        gemm(gemm_at, transpose_a, transpose_b, a, b, accumulate, out)
         return
     if accumulate == 0:
         fill_zero(out)
-    for k in range(a.shape[0]):
-        for i in range(a.shape[1]):
-            aki = a[k, i]
-            for j in range(b.shape[1]):
-                out[i, j] += aki * b[k, j]
+    for i in range(out.shape[0]):
+        if transpose_b:
+            for j in range(out.shape[1]):
+                total = out[i, j]
+                for k in range(n_inner):
+                    total += a[i, k] * b[j, k]
+                out[i, j] = total
+        else:
+            for k in range(n_inner):
+                aik = a[k, i] if transpose_a else a[i, k]
+                for j in range(out.shape[1]):
+                    out[i, j] += aik * b[k, j]
 
 
 def add_columns(x, out):

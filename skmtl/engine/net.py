@@ -284,7 +284,7 @@ class NetBuilder:
         few = np.where(single, ~on_every_row, self._products_of_heads(tasks) <= flat_heads.FEW)
         used = [
             (True, [batches.sort_labels, passes.forward_domain, passes.forward_tasks]),
-            (True, [passes.backward_tasks, passes.backward_domain]),
+            (True, [passes.backward_tasks, passes.backward_domain, layers.multiply]),
             ((domains.labels_a_row == 0).any(), [batches.deal_labels]),
             ((domains.labels_a_row > 0).any(), [batches.transpose_labels]),
             (domains.map_forward.any(), [maps.map_rows]),
@@ -296,6 +296,7 @@ class NetBuilder:
             ((flat & single).any(), [flat_heads.forward_abreast, flat_heads.backward_abreast]),
             ((flat & few).any(), [flat_heads.forward_few, flat_heads.backward_few]),
             (not (flat & single).all(), [heads.forward_head, heads.backward_head]),
+            (a.head_hidden, [heads.forward_hidden, heads.backward_hidden]),
             (mixes.any(), [gates.mix_experts, gates.backward_mixture]),
             (n_alignments > 0, [align.align]),
             (self.n_lazy > 0, [lazy.catch_up_rows]),

@@ -123,7 +123,7 @@ def expert_gradient(net, work, domain, theta, d, e):
 
 
 def assign_rows(net, data, work, theta, d):
-    """Give each expert the rows that carry a label of one of its tasks.
+    """Give each expert the rows that carry a label of one of its tasks, and copy dense ones.
 
     Entered by address. Experts without layers hand on the whole batch, and an only expert reads it:
     there the positions and slots of ``Problem`` hold for every batch.
@@ -132,6 +132,7 @@ def assign_rows(net, data, work, theta, d):
     n = ints(work.n_rows, d, 1)[0]
     n_rows = ints(work.expert_n_rows, d * net.n_experts, net.n_experts)
     mask = float_matrix(theta, net.gate_mask, 0, net.n_tasks, net.n_experts)
+    z = batch_z(net, work, domain, theta, d)
     for e in range(net.n_experts):
         slot = expert_slots(net, work, domain, d, e)
         for i in range(n):
@@ -150,6 +151,9 @@ def assign_rows(net, data, work, theta, d):
                 slot[i] = m
                 m += 1
         n_rows[e] = m
+        if not reads_csr(domain):
+            positions = expert_positions(net, work, domain, d, e)
+            take_rows(z, positions, expert_input(net, work, domain, theta, d, e))
 
 
 def forward_experts(net, data, work, theta, d, dropout, rng):
@@ -160,12 +164,8 @@ def forward_experts(net, data, work, theta, d, dropout, rng):
             ints(work.expert_n_rows, d * net.n_experts + e, 1)[0] = ints(work.n_rows, d, 1)[0]
     else:
         call_assign_rows(net.assign_rows, (net, data, work, theta, d))
-    z = batch_z(net, work, domain, theta, d)
     for e in range(net.n_experts):
-        positions = expert_positions(net, work, domain, d, e)
         a = expert_input(net, work, domain, theta, d, e)
-        if net.n_experts > 1 and a.shape[0] > 0:
-            take_rows(z, positions, a)
         for k in range(net.n_trunk):
             layer = layer_at(net.layers, e * net.n_trunk + k)
             weight = matrix(theta, layer.weight, layer.n_in, layer.n_out)

@@ -36,7 +36,7 @@ def forward_tasks(net, data, work, theta, full, rng):
     present = tasks_present(work)
     k = 0
     while k < present.size:
-        t, n = present[k], n_abreast(net, data, work, present[k:])
+        t, n = present[k], n_abreast(net, data, work, present, k)
         if n > 0:
             call_forward_abreast(net.forward_abreast, (net, data, work, theta, t, n))
         elif has_few_rows(net, data, work, t):
@@ -44,9 +44,10 @@ def forward_tasks(net, data, work, theta, full, rng):
         else:
             dropout = 0.0 if full else net.dropout
             call_forward_head(net.forward_head, (net, data, work, theta, t, dropout, rng))
-        k += max(n, 1)
+        k += n if n > 0 else 1
     value = 0.0
-    for t in present:
+    for k in range(present.size):
+        t = present[k]
         n_batches = domain_at(data.domains, task_at(net.tasks, t).domain).n_batches
         value += task_loss(net, work, theta, t, 1 if full else n_batches)
     return value
@@ -56,14 +57,14 @@ def backward_tasks(net, data, work, theta, head_grad, gate_grad, present):
     """From the outputs of tasks to their experts; adds to the gradients of heads and of gates."""
     k = 0
     while k < present.size:
-        t, n = present[k], n_abreast(net, data, work, present[k:])
+        t, n = present[k], n_abreast(net, data, work, present, k)
         if n > 0:
             call_backward_abreast(net.backward_abreast, (net, data, work, theta, head_grad, t, n))
         elif has_few_rows(net, data, work, t):
             call_backward_few(net.backward_few, (net, data, work, theta, head_grad, t))
         else:
             call_backward_head(net.backward_head, (net, data, work, theta, head_grad, gate_grad, t))
-        k += max(n, 1)
+        k += n if n > 0 else 1
 
 
 def backward_domain(net, data, work, theta, trunk_grad, map_grad, d):

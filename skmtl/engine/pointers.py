@@ -177,6 +177,11 @@ def call_transpose_labels(address, arguments):
     return plain_functions[address](*arguments)
 
 
+def call_multiply(address, arguments):
+    """Call ``layers.multiply``."""
+    return plain_functions[address](*arguments)
+
+
 def call_activate(address, arguments):
     """Call an activation."""
     return plain_functions[address](*arguments)
@@ -234,6 +239,16 @@ def call_forward_head(address, arguments):
 
 def call_backward_head(address, arguments):
     """Call ``heads.backward_head``."""
+    return plain_functions[address](*arguments)
+
+
+def call_forward_hidden(address, arguments):
+    """Call ``heads.forward_hidden``."""
+    return plain_functions[address](*arguments)
+
+
+def call_backward_hidden(address, arguments):
+    """Call ``heads.backward_hidden``."""
     return plain_functions[address](*arguments)
 
 

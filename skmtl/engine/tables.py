@@ -142,6 +142,7 @@ NET = _record("""
     catch_up         # function of the optimizer, 0 where n_lazy is
     catch_up_rows    # function of engine.lazy, likewise
     gemm             # function: BLAS's matrix product
+    multiply         # function of engine.layers
     sort_labels      # function of engine.batches
     forward_domain   # functions of engine.passes
     forward_tasks
@@ -161,6 +162,8 @@ NET = _record("""
     backward_head_on_csr
     forward_head     # of engine.heads
     backward_head
+    forward_hidden
+    backward_hidden
     forward_abreast  # of engine.flat_heads
     backward_abreast
     forward_few

@@ -18,7 +18,7 @@ def largest(x, i):
     """max_j x_ij, unless a number of the row is NaN."""
     top = x[i, 0]
     for j in range(1, x.shape[1]):
-        top = max(top, x[i, j])
+        top = x[i, j] if x[i, j] > top else top
     return top
 
 
@@ -32,8 +32,8 @@ def subtract_largest(x, out):
 
 def exponentiate(x):
     """x_ij = exp(x_ij), in one loop over all numbers: rows are too short for vectors."""
-    flat = x.reshape(x.size)
-    for k in range(flat.size):
+    flat = x.flat
+    for k in range(x.size):
         flat[k] = exp(flat[k])
 
 

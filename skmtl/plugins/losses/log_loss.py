@@ -1,8 +1,10 @@
 """Cross-entropy."""
 
+from math import log
+
 import numpy as np
 
-from skmtl.engine.elementary import exp, log, log1p
+from skmtl.engine.elementary import exp, log1p
 from skmtl.plugins.base import ClassificationLoss
 from skmtl.plugins.losses._shared import (
     class_probabilities,
@@ -51,64 +53,48 @@ class LogLoss(ClassificationLoss):
     @staticmethod
     def value_grad(out, y, weight, hp, grad):
         """Weighted mean; overwrites grad with w_i (p_i - q_i) / sum(w)."""
-        total = total_weight(weight)
+        total, smoothing = total_weight(weight), np.float64(hp[0])
         if out.shape[1] == 1:
-            value = _logistic(out, y, weight, total, grad)
-        else:
-            value = _softmax(out, y, weight, total, grad)
-        if hp[0] > 0:
-            value += _smooth(out, y, weight, total, np.float64(hp[0]), grad)
-        return value
+            return _logistic(out, y, weight, total, smoothing, grad)
+        return _softmax(out, y, weight, total, smoothing, grad)
 
     def proba(self, out):
         """Class probabilities (n, n_classes)."""
         return class_probabilities(out)
 
 
-def _logistic(out, y, weight, total, grad):
-    """sum_i w_i log(1 + exp(-m_i)) / sum(w), for margins m = z or -z; overwrites grad."""
+def _logistic(out, y, weight, total, smoothing, grad):
+    """sum_i w_i (log(1 + exp(-m_i)) + s m_i / 2) / sum(w), for m = z or -z; overwrites grad."""
     one, zero, scale = out.dtype.type(1), out.dtype.type(0), out.dtype.type(1.0 / total)
-    value = 0.0
+    value, spread = 0.0, out.dtype.type(0.5 * smoothing)
     for i in range(out.shape[0]):
         w, sign = scale * weight[i], y[i, 0] + y[i, 0] - one
         margin = sign * out[i, 0]
         e = exp(-abs(margin))
-        value += w * ((-margin if margin < zero else zero) + log1p(e))
-        grad[i, 0] = -w * sign * ((one if margin < zero else e) / (one + e))
+        value += w * (spread * margin + (-margin if margin < zero else zero) + log1p(e))
+        grad[i, 0] = w * sign * (spread - (one if margin < zero else e) / (one + e))
     return value
 
 
-def _softmax(out, y, weight, total, grad):
-    """sum_i w_i (log sum_j exp(z_ij) - z_{i,y_i}) / sum(w); overwrites grad."""
+def _softmax(out, y, weight, total, smoothing, grad):
+    """sum_i w_i (log sum_k exp(z_ik) - sum_k q_ik z_ik) / sum(w); overwrites grad."""
     value, n_out, scale = 0.0, out.shape[1], 1.0 / total
+    kept, spread = 1.0 - smoothing, smoothing / n_out
     subtract_largest(out, grad)
     for i in range(out.shape[0]):
-        value -= scale * weight[i] * grad[i, int(y[i, 0])]
+        w = scale * weight[i]
+        value -= w * kept * grad[i, np.int64(y[i, 0])]
+        if spread > 0:
+            for j in range(n_out):
+                value -= w * spread * grad[i, j]
     exponentiate(grad)
     for i in range(out.shape[0]):
-        w, code, s = scale * weight[i], int(y[i, 0]), 0.0
+        w, s = scale * weight[i], 0.0
         for j in range(n_out):
             s += grad[i, j]
         value += w * log(s)
-        share = grad.dtype.type(w / s)
+        share, even = grad.dtype.type(w / s), grad.dtype.type(w * spread)
         for j in range(n_out):
-            grad[i, j] *= share
-        grad[i, code] -= w
-    return value
-
-
-def _smooth(out, y, weight, total, smoothing, grad):
-    """sum_i w_i s (z_{i,y_i} - mean_k z_ik) / sum(w), what smoothing adds; adds its gradient."""
-    value, n_out = 0.0, out.shape[1]
-    for i in range(out.shape[0]):
-        w = smoothing * weight[i] / total
-        if n_out == 1:
-            value += w * (y[i, 0] - 0.5) * out[i, 0]
-            grad[i, 0] += w * (y[i, 0] - 0.5)
-        else:
-            code, share = int(y[i, 0]), w / n_out
-            for j in range(n_out):
-                value += share * (out[i, code] - out[i, j])
-                grad[i, j] -= share
-            grad[i, code] += w
+            grad[i, j] = share * grad[i, j] - even
+        grad[i, np.int64(y[i, 0])] -= w * kept
     return value
