@@ -15,6 +15,7 @@ from skmtl._compat import (
     CallbackMixin,
     HasMethods,
     Interval,
+    QuickParameters,
     StrOptions,
     callback_state,
 )
@@ -32,7 +33,7 @@ from skmtl.tasks import encode_labels
 from skmtl.threads import blas_threads
 
 
-class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
+class NetworkClassifier(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
     """Base of the estimators: their common parameters and the way to a fitted network.
 
     A subclass describes its domains, tasks and coefficients, and trains what ``_problem`` makes of
