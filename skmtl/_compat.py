@@ -27,6 +27,7 @@ with no callback set, or before 1.9, the calls do nothing::
 import functools
 from inspect import signature
 
+import numpy as np
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -38,8 +39,7 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
     validate_params,
 )
-from sklearn.utils.validation import _check_sample_weight, _num_samples
-from sklearn.utils.validation import _get_feature_names as get_feature_names
+from sklearn.utils.validation import _check_sample_weight, _get_feature_names, _num_samples
 
 try:
     from sklearn.callback import CallbackSupportMixin as CallbackMixin
@@ -97,11 +97,18 @@ def n_samples(X):
     return _num_samples(X)
 
 
+def get_feature_names(X):
+    """Return the names of the columns of X, or None where there are none that are strings."""
+    return None if isinstance(X, np.ndarray) else _get_feature_names(X)
+
+
 def check_sample_weight(sample_weight, X, dtype=None):
     """Return one finite weight >= 0 per row of X, not all zero, as float32 or float64.
 
     None means ones, a number means that number for every row.
     """
+    if sample_weight is None:
+        return np.ones(n_samples(X), dtype)
     weight = _check_sample_weight(sample_weight, X, dtype=dtype, ensure_non_negative=True)
     if not weight.any():  # before 1.9, scikit-learn lets this through
         raise ValueError("Sample weights must contain at least one non-zero number.")
