@@ -8,7 +8,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmtl.engine.forward import in_blocks, shared_representations, task_outputs
-from skmtl.engine.layout import Architecture, Layout
+from skmtl.engine.layout import Architecture, layout_of
 from skmtl.metrics import make_task_scorer
 from skmtl.rows import FLOATS, is_plain
 
@@ -54,7 +54,7 @@ class NetworkPredictor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classi
 
     @property
     def _layout(self):
-        return _layout_of(Architecture(**self._architecture))
+        return layout_of(Architecture(**self._architecture))
 
     def _proba_of_inputs(self, layout, theta, Z, tasks=None):
         """Class probabilities of some tasks, or of all, from the trunk's inputs."""
@@ -214,8 +214,3 @@ def _common_dtype(columns):
     if all(dtype.kind in "iuf" for dtype in dtypes):
         return np.result_type(*dtypes)
     return np.dtype(object)
-
-
-@functools.lru_cache(maxsize=64)
-def _layout_of(architecture):
-    return Layout(architecture)
