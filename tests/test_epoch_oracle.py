@@ -351,8 +351,9 @@ def test_kernels_write_within_their_buffers(case, full, monkeypatch):
     if case is LAZY["two layers"]:
         monkeypatch.setattr(lazy, "pays_off", lambda *_: True)
     problem, _ = case.build()
-    work = problem._batch_buffers(full)[1].fields
-    _, fields = next(kept for kept in problem._records.kept if kept[0] is work)
+    record = problem._batch_buffers(full)[1]
+    _, fields = next(kept for kept in problem._records.kept if kept[0] is record)
+    work = record.fields
     margin, padded = 64, {}
     for name, array in fields.items():
         if not isinstance(array, np.ndarray):

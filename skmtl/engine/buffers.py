@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmtl.engine import activations, tables
+from skmtl.engine.records import table_of
 
 
 class Sizes(NamedTuple):
@@ -17,27 +18,33 @@ class Sizes(NamedTuple):
     map_work: int
 
 
-def place_domains(table, builder, full):
-    """Write into the table the rows of each domain's largest batch, and its places in the buffers.
+def place_domains(builder, full):
+    """The table with the rows of each domain's largest batch, and its places in the buffers.
 
-    Gives the Sizes of the buffers.
+    Gives the Sizes of the buffers too.
     """
     n_inputs = builder.layout.architecture.n_inputs
     n_labels = np.diff(builder.rows.label_ptr)
-    n_rows = n_entries = n_x = n_z = map_work = 0
-    for row, domain in zip(table, builder.domains, strict=True):
-        row.max_rows = row.n_rows if full else -(-row.n_rows // row.n_batches)
-        row.row_at, row.x_at, row.z_at = n_rows, n_x, n_z
-        most = np.sort(n_labels[row.first_row : row.first_row + row.n_rows])[-row.max_rows :]
-        n_rows += int(row.max_rows)
-        n_entries += int(most.sum())
-        n_x += 0 if row.is_csr else int(row.max_rows * row.n_columns)
-        if domain.map is not None:
-            n_z += int(row.max_rows) * n_inputs
-            sizes = int(row.max_rows), int(row.n_columns), n_inputs
-            row.map_work_at, row.map_work_size = map_work, domain.map.n_work(*sizes)
-            map_work += int(row.map_work_size)
-    return Sizes(n_rows, n_entries, n_x, n_z, map_work)
+    placed, n_rows, n_entries, n_x, n_z, map_work = [], 0, 0, 0, 0, 0
+    for row, domain in zip(builder.table, builder.domains, strict=True):
+        start, stop = row["first_row"], row["first_row"] + row["n_rows"]
+        max_rows = row["n_rows"] if full else -(-row["n_rows"] // row["n_batches"])
+        sizes, is_mapped = (max_rows, row["n_columns"], n_inputs), domain.map is not None
+        place = {
+            "max_rows": max_rows,
+            "row_at": n_rows,
+            "x_at": n_x,
+            "z_at": n_z,
+            "map_work_at": map_work,
+            "map_work_size": domain.map.n_work(*sizes) if is_mapped else 0,
+        }
+        placed.append(row | place)
+        n_rows += max_rows
+        n_entries += int(np.sort(n_labels[start:stop])[stop - start - max_rows :].sum())
+        n_x += 0 if row["is_csr"] else max_rows * row["n_columns"]
+        n_z += max_rows * n_inputs if is_mapped else 0
+        map_work += place["map_work_size"]
+    return table_of(tables.DOMAIN, placed), Sizes(n_rows, n_entries, n_x, n_z, map_work)
 
 
 def allocate(builder, net, full, **lasting):
@@ -53,11 +60,11 @@ def allocate(builder, net, full, **lasting):
     **lasting
         The fields of WORK that outlive a step.
     """
-    a, dtype, table = builder.layout.architecture, builder.dtype, builder.table.copy()
-    sizes = place_domains(table, builder, full)
+    a, dtype = builder.layout.architecture, builder.dtype
+    table, sizes = place_domains(builder, full)
     n_domains, n_tasks, n_experts = len(builder.domains), len(builder.tasks), a.n_experts
     n_expert_rows = sizes.rows * n_experts
-    every_row = [np.arange(n) for n in np.repeat(table.max_rows, n_experts)]
+    every_row = [np.arange(n) for n in np.repeat(table["max_rows"], n_experts)]
     several = n_experts > 1
     delta_size = max(sizes.rows, sizes.entries) * max(a.n_inputs, *a.hidden, *a.head_hidden, 1)
     n_lazy_rows = a.n_inputs * n_experts if builder.n_lazy else 0
@@ -70,8 +77,8 @@ def allocate(builder, net, full, **lasting):
     alignment_work = max(
         (
             term.alignment.n_work(
-                int(table[term.source].max_rows),
-                int(table[term.target].max_rows),
+                int(table["max_rows"][term.source]),
+                int(table["max_rows"][term.target]),
                 a.n_shared if term.alignment.where == "shared" else a.n_inputs,
             )
             for term in builder.alignments
