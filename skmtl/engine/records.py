@@ -2,6 +2,8 @@
 
 import numpy as np
 
+LINE = 64  # bytes of a line of the cache
+
 
 def table_of(dtype, rows):
     """A table of records from dicts of their fields: field by field takes ten times as long."""
@@ -36,6 +38,20 @@ class Records:
         record = Record(table_of(dtype, [values]))
         self.kept.append((record, fields))
         return record
+
+    def zeros(self, n_bytes):
+        """Make zeroed buffers of some sizes, given by name; gives their addresses.
+
+        They share a block of memory: arrays of their own take 2 us each. Each has lines of the
+        cache to itself.
+        """
+        starts, size = {}, 0
+        for name, n in n_bytes.items():
+            starts[name] = size
+            size += -(-n // LINE) * LINE
+        address, _ = self.own(np.zeros(size + LINE, np.uint8))
+        first = -(-address // LINE) * LINE
+        return {name: first + start for name, start in starts.items()}
 
     def own(self, array):
         """Keep an array alive; gives its address and size."""
