@@ -15,6 +15,7 @@ from skmtl._compat import (
     CallbackMixin,
     HasMethods,
     Interval,
+    QuickParameters,
     StrOptions,
     callback_state,
 )
@@ -22,7 +23,7 @@ from skmtl.engine import memory
 from skmtl.engine.activations import ACTIVATIONS
 from skmtl.engine.blocks import OWN, ROLE
 from skmtl.engine.forward import in_blocks
-from skmtl.engine.layout import Layout
+from skmtl.engine.layout import layout_of
 from skmtl.fitting import History, Schedule, divergence_message, run_epochs, run_lbfgs
 from skmtl.metrics import mean_task_accuracy
 from skmtl.plugins.base import ClassificationLoss, Start
@@ -33,7 +34,7 @@ from skmtl.tasks import encode_labels
 from skmtl.threads import blas_threads
 
 
-class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
+class NetworkClassifier(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
     """Base of the estimators: their common parameters and the way to a fitted network.
 
     A subclass describes its domains, tasks and coefficients, and trains what ``_problem`` makes of
@@ -187,8 +188,9 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
 
     def _generator(self):
         """The fit's own generator, seeded from ``random_state``."""
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=4)
-        return np.random.default_rng(seed)
+        if isinstance(self.random_state, Integral):
+            return np.random.default_rng(_seeds_of_int(int(self.random_state)))
+        return np.random.default_rng(_seeds(self.random_state))
 
     def _penalty_term(self, penalty, strength, blocks, theta, pretrained=None, fisher=None):
         """A penalty on weight matrices; ``pretrained`` and ``fisher`` are those of ``Start``."""
@@ -208,8 +210,8 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
 
     def _layout_of(self, architecture):
         """The layout of a network, with the matrices that its penalty learns."""
-        shapes = self.penalty_.own_matrices(Layout(architecture).blocks)
-        return Layout(replace(architecture, own_shapes=tuple(shapes)))
+        shapes = self.penalty_.own_matrices(layout_of(architecture).blocks)
+        return layout_of(replace(architecture, own_shapes=tuple(shapes)))
 
     def _problem(
         self, layout, theta, domains, tasks, penalties, rng, *, n_frozen_layers=0, alignments=()
@@ -331,16 +333,25 @@ class NetworkClassifier(NetworkPredictor, CallbackMixin, BaseEstimator):
         self.best_validation_score_ = max(history.validation_scores, default=None)
 
 
+def _seeds(random_state):
+    """Seeds of a fit's generator."""
+    return check_random_state(random_state).randint(np.iinfo(np.int32).max, size=4)
+
+
+# In a search all fits have one random_state, and to make a RandomState of it takes 0.1 ms.
+_seeds_of_int = functools.lru_cache(maxsize=64)(_seeds)
+
+
 def _stored(layout, theta):
     """The fitted attributes of a network."""
     architecture = layout.architecture
-    trunk = [[layout.weight_bias(theta, layer) for layer in chain] for chain in layout.trunk]
+    trunk = [[layout.weight_bias(theta, layer) for layer in c] for c in layout.trunk.tolist()]
     if len(trunk) == 1:
         trunk = [[pair] for pair in trunk[0]]
     else:
         trunk = list(zip(*trunk)) if architecture.hidden else []
     outputs = [layout.output_weight_bias(theta, head) for head in range(len(layout.outputs))]
-    hidden = [[layout.weight_bias(theta, layer) for layer in chain] for chain in layout.heads]
+    hidden = [[layout.weight_bias(theta, layer) for layer in c] for c in layout.heads.tolist()]
     heads = [[*h, out] for h, out in zip(hidden, outputs)]
     several = architecture.n_experts > 1
     return {

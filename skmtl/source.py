@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
 
 from skmtl._compat import get_feature_names
+from skmtl.rows import is_plain
 from skmtl.tasks import encode_labels
 
 __all__ = ["as_source", "make_transfer_pipeline"]
@@ -157,7 +158,10 @@ def validate_sources(
                 f"Source {s} must have the columns of X, in their order, with "
                 "feature_map='identity'. Reorder them, or use feature_map='linear'."
             )
-        X = check_array(X, accept_sparse="csr", dtype=dtype, order="C", input_name=f"X_source[{s}]")
+        if not is_plain(X) or X.dtype != dtype:
+            X = check_array(
+                X, accept_sparse="csr", dtype=dtype, order="C", input_name=f"X_source[{s}]"
+            )
         known = None if classes is None else [classes[s]]
         labels = encode_labels(y, missing_label=missing_label, classes=known)
         if not labels.is_1d:

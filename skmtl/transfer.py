@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from skmtl._compat import HasMethods, Interval, StrOptions, begin_fit, fit_context
 from skmtl.base import NetworkClassifier, has_partial_fit, known_classes
 from skmtl.fitting import History
-from skmtl.prediction import FLOATS
+from skmtl.rows import FLOATS
 from skmtl.transfer_stages import TransferStages
 
 STRATEGIES = ("joint", "finetune", "source_only", "target_only", "pooled")

@@ -383,7 +383,7 @@ def test_nothing_of_the_callers_is_copied_or_changed():
     problem = Problem(
         problem.layout, problem.theta, problem.domains, problem.tasks, [], problem.training
     )
-    assert problem._builder.table[0].values == X.ctypes.data
+    assert problem._builder.table[0]["values"] == X.ctypes.data
     run_epoch(problem, 0.01)
     problem.objective()
     assert np.array_equal(X, before)

@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 from skmtl.engine import layers, lazy, tables
 from skmtl.engine.batches import draw_batch, shuffle_rows
 from skmtl.engine.pointers import domain_at, ints
+from skmtl.engine.records import Records
 from skmtl.plugins.base import Optimizer
 from skmtl.plugins.feature_maps import Affine, Linear
 from skmtl.plugins.optimizers import SGD, Adam, AdamW
@@ -350,10 +351,19 @@ def test_kernels_write_within_their_buffers(case, full, monkeypatch):
     """Every buffer gets margins, which an epoch and an objective leave alone."""
     if case is LAZY["two layers"]:
         monkeypatch.setattr(lazy, "pays_off", lambda *_: True)
-    problem, _ = case.build()
-    work = problem._batch_buffers(full)[1].fields
-    _, fields = next(kept for kept in problem._records.kept if kept[0] is work)
     margin, padded = 64, {}
+
+    def zeros_with_margins(records, n_bytes):
+        for name, n in n_bytes.items():
+            padded[name] = np.full(n + 2 * margin, 99, np.uint8)
+            padded[name][margin:-margin] = 0
+        return {name: padded[name].ctypes.data + margin for name in n_bytes}
+
+    monkeypatch.setattr(Records, "zeros", zeros_with_margins)
+    problem, _ = case.build()
+    record = problem._batch_buffers(full)[1]
+    _, fields = next(kept for kept in problem._records.kept if kept[0] is record)
+    work = record.fields
     for name, array in fields.items():
         if not isinstance(array, np.ndarray):
             continue

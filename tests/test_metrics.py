@@ -205,6 +205,13 @@ def test_labels_of_mixed_types():
     np.testing.assert_allclose(task_scores(model, X, Y.tolist()), [1 / 2, 1 / 2, 2 / 3])
 
 
+def test_text_is_not_compared_with_numbers():
+    X, numbers, text = np.arange(4.0)[:, np.newaxis], [0, 1, 2, 1], ["a", "b", "c", "b"]
+    for known, y in ((numbers, text), (text, numbers)):
+        with pytest.raises(ValueError, match="Mix of label input types"):
+            make_task_scorer()(KNeighborsClassifier(1).fit(X, known), X, y)
+
+
 def test_missing_label_is_not_scored():
     Y = np.array([[1, -1], [0, 1], [-1, -1]])
     model = Frozen([np.array([0, 1])] * 2, predict=np.ones((3, 2), dtype=int))

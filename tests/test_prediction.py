@@ -117,3 +117,17 @@ def test_only_what_passes_as_it_is_goes_without_validation():
         assert not clf._is_valid(other)
     clf.feature_names_in_ = np.array(list("abcd"), object)  # of these, validation tells X has none
     assert not clf._is_valid(X)
+
+
+def test_a_fit_on_an_array_forgets_the_names_of_a_frame():
+    pandas = pytest.importorskip("pandas")
+    clf = fitted()
+    theta = clf._theta
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        clf.fit(pandas.DataFrame(X, columns=list("abcd")), Y)
+        assert clf.feature_names_in_.tolist() == list("abcd")
+        clf.fit(X, Y)
+    assert not hasattr(clf, "feature_names_in_")
+    assert clf.n_features_in_ == 4
+    assert np.array_equal(clf._theta, theta)

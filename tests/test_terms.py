@@ -149,7 +149,7 @@ def test_batches_hold_unlabelled_rows():
     problem, _, _ = aligned("shared", batch_size=3)
     assert codes_of(problem, 2)[0] == -1
     table, rows = problem._builder.table[2], problem._rows.rows
-    used = rows[table.first_row : table.first_row + table.n_rows]
+    used = rows[table["first_row"] : table["first_row"] + table["n_rows"]]
     assert used.tolist() == list(range(9))
     assert run_epoch(problem, 0.01)[2]
 

@@ -5,8 +5,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse import issparse
 
-from skmtl.engine.tables import DOMAIN
-
 
 class Domain(NamedTuple):
     """A space of inputs: rows, and the map that takes them to the trunk's inputs.
@@ -62,22 +60,30 @@ def lay_out_rows(domains, tasks, batch_size, dtype):
     Returns
     -------
     rows : Rows
-    table : recarray of tables.DOMAIN
-        Without the maps and the places in the buffers.
+    table : list of dict
+        For each domain the fields of tables.DOMAIN, without the maps and the places in the buffers.
     keep : list
         What the table holds by address.
     """
-    table = np.zeros(len(domains), DOMAIN).view(np.recarray)
-    parts, keep, first_row, first_group = [], [], 0, 0
+    table, parts, keep, first_row, first_group = [], [], [], 0, 0
     for d, domain in enumerate(domains):
-        keep.append(_set_addresses(table[d], domain.X, dtype))
+        matrix, *kept = _matrix(domain.X, dtype)
         rows, n_labels, labels = _by_row(d, domain, tasks, dtype)
-        order, group_sizes = _spread(n_labels, labels[0], len(tasks))
-        table[d].first_row, table[d].n_rows = first_row, rows.size
-        table[d].first_group, table[d].n_groups = first_group, group_sizes.size
-        if rows.size and (n_labels == n_labels[0]).all() and _repeats(labels[0], n_labels[0]):
-            table[d].labels_a_row = n_labels[0]
-        table[d].n_batches = max(1, -(-rows.size // batch_size))
+        labels_a_row = _labels_a_row(n_labels, labels[0])
+        if labels_a_row:
+            order, group_sizes = np.arange(rows.size, dtype=np.int32), np.array([rows.size])
+        else:
+            order, group_sizes = _spread(n_labels, labels[0], len(tasks))
+        place = {
+            "first_row": first_row,
+            "n_rows": rows.size,
+            "first_group": first_group,
+            "n_groups": group_sizes.size,
+            "labels_a_row": labels_a_row,
+            "n_batches": max(1, -(-rows.size // batch_size)),
+        }
+        table.append(matrix | place)
+        keep.append(kept)
         # Bounds of the groups are counted from the domain's first row; one more ends the last.
         parts.append((rows, order, _bounds(group_sizes), n_labels, *labels))
         first_row += rows.size
@@ -93,18 +99,22 @@ def labels_of(rows, t):
     return row, rows.label_y[mine], rows.label_weight[mine]
 
 
-def _repeats(task, n):
-    """Whether the same n tasks come again and again."""
-    return n > 0 and (task.reshape(-1, n) == task[:n]).all()
+def _labels_a_row(n_labels, task):
+    """How many labels each row carries, if all carry the same tasks; else 0."""
+    n = int(n_labels[0]) if n_labels.size else 0
+    same = n > 0 and (n_labels == n).all() and (task.reshape(-1, n) == task[:n]).all()
+    return n if same else 0
 
 
 def _bounds(sizes):
     """Cumulated sizes, from 0."""
-    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    bounds = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=bounds[1:])
+    return bounds
 
 
-def _set_addresses(row, X, dtype):
-    """Write the addresses of a matrix into its domain's row; gives what to keep alive."""
+def _matrix(X, dtype):
+    """Fields of a domain that say what matrix it has; and what to keep alive."""
     is_ready = X.format == "csr" if issparse(X) else X.flags.c_contiguous
     if X.shape[0] > np.iinfo(np.int32).max:
         raise ValueError(
@@ -113,16 +123,18 @@ def _set_addresses(row, X, dtype):
         )
     if X.dtype != dtype or not is_ready:
         raise TypeError(f"X must be C-contiguous or CSR, and {dtype}; got {X.dtype}: {type(X)}")
-    row.n_x_rows, row.n_columns = X.shape
+    n_x_rows, n_columns = X.shape
+    fields = {"n_x_rows": n_x_rows, "n_columns": n_columns}
     if not issparse(X):
-        row.values = X.ctypes.data
-        return X
+        return fields | {"is_csr": 0, "values": X.ctypes.data, "indices": 0, "indptr": 0}, X
     indices = X.indices.astype(np.int32, copy=False)
     indptr = X.indptr.astype(np.int64, copy=False)
-    row.is_csr = 1
-    row.values, row.indices = X.data.ctypes.data, indices.ctypes.data
-    row.indptr = indptr.ctypes.data
-    return X, indices, indptr
+    addresses = {
+        "values": X.data.ctypes.data,
+        "indices": indices.ctypes.data,
+        "indptr": indptr.ctypes.data,
+    }
+    return fields | {"is_csr": 1} | addresses, X, indices, indptr
 
 
 def _by_row(d, domain, tasks, dtype):
@@ -132,12 +144,17 @@ def _by_row(d, domain, tasks, dtype):
     task = np.repeat(np.array(mine, np.int32), [tasks[t].rows.size for t in mine])
     y = _joined((tasks[t].y for t in mine), dtype)
     weight = _joined((tasks[t].weight for t in mine), dtype)
+    in_order = not (row[1:] < row[:-1]).any()
+    if len(mine) == 1 and in_order and not len(domain.also_rows):
+        return row, np.ones(row.size, np.int32), (task, y, weight)
     n_labels = np.bincount(row, minlength=domain.X.shape[0]).astype(np.int32)
-    rows = np.union1d(np.flatnonzero(n_labels), domain.also_rows).astype(np.int32)
-    if (row[1:] < row[:-1]).any():
+    rows = np.flatnonzero(n_labels)
+    if len(domain.also_rows):
+        rows = np.union1d(rows, domain.also_rows)
+    if not in_order:
         by_row = np.argsort(row, kind="stable")
         task, y, weight = task[by_row], y[by_row], weight[by_row]
-    return rows, n_labels[rows], (task, y, weight)
+    return rows.astype(np.int32), n_labels[rows], (task, y, weight)
 
 
 def _joined(arrays, dtype):
@@ -158,4 +175,5 @@ def _spread(n_labels, task, n_tasks):
     if labelled.size:
         rarest[labelled] = np.minimum.reduceat(rarity[task], _bounds(n_labels[labelled])[:-1])
     order = np.argsort(rarest, kind="stable").astype(np.int32)
-    return order, np.unique(rarest, return_counts=True)[1]
+    sizes = np.bincount(rarest)
+    return order, sizes[sizes > 0]

@@ -6,6 +6,7 @@ of all heads as one matrix, their biases, feature maps, parameters of alignments
 penalty's own.
 """
 
+import functools
 import itertools
 from dataclasses import dataclass
 
@@ -153,6 +154,7 @@ class Layout:
             + [(w, o, i, b, OUTPUT, n_trunk + n_head) for w, b, i, o in self.outputs]
             + [(at, *shape, -1, OWN, 0) for at, shape in zip(own_offsets[:-1], a.own_shapes)]
         )
+        self.blocks.flags.writeable = False  # plugins see it
 
     def _allocate(self, n):
         start = self._n_allocated
@@ -198,8 +200,9 @@ class Layout:
 
     def dense_layers(self, theta):
         """Every (weight, bias) pair: trunk by expert, hidden head layers by head, outputs."""
-        for layer in (*self.trunk.reshape(-1, 4), *self.heads.reshape(-1, 4)):
-            yield self.weight_bias(theta, layer)
+        for chain in (*self.trunk.tolist(), *self.heads.tolist()):
+            for layer in chain:
+                yield self.weight_bias(theta, layer)
         for head in range(len(self.outputs)):
             yield self.output_weight_bias(theta, head)
 
@@ -221,6 +224,12 @@ class Layout:
             weight[...] = rng.uniform(-bound, bound, weight.shape)
             bias[...] = rng.uniform(-bound, bound, bias.shape)
         return theta
+
+
+@functools.lru_cache(maxsize=64)
+def layout_of(architecture):
+    """The layout of an architecture, which all fits and predictions with it share."""
+    return Layout(architecture)
 
 
 def _chain(n_in, widths):

@@ -23,6 +23,7 @@ from skmtl.engine import (
 from skmtl.engine import compile as compiler
 from skmtl.engine.blocks import OFFSET, block_table
 from skmtl.engine.layout import FIXED
+from skmtl.engine.records import table_of
 
 
 class NetBuilder:
@@ -34,7 +35,7 @@ class NetBuilder:
         As ``Problem`` gets them.
     dtype : dtype
         Of the fit.
-    rows, table : Rows, recarray of tables.DOMAIN
+    rows, table : Rows, list of dict
         What ``lay_out_rows`` made of domains and tasks; ``build`` adds the maps to the table.
     records : Records
 
@@ -54,10 +55,11 @@ class NetBuilder:
         self, layout, dtype, domains, tasks, penalties, alignments, training, rows, table, records
     ):
         self.layout, self.dtype, self.training = layout, dtype, training
+        self._dtype_name = dtype.name  # which NumPy puts together every time
         self.domains, self.tasks = domains, tasks
         self.penalties, self.alignments = penalties, alignments
         self.rows, self.table, self.records = rows, table, records
-        self.steps_per_epoch = int(table.n_batches.max())
+        self.steps_per_epoch = max(domain["n_batches"] for domain in table)
         self.n_frozen = int(layout.depth_offsets[training.n_frozen_layers])
         self.by_task = bool(training.weighting.needs_gram or training.record_affinity)
         self.n_lazy = self._count_lazy()
@@ -118,7 +120,7 @@ class NetBuilder:
             optimizer_hp=optimizer_hp,
             optimizer_n_hp=optimizer_n_hp,
             catch_up=self._address(training.optimizer, "catch_up") if self.n_lazy else 0,
-            gemm=compiler.gemm_address(dtype.name),
+            gemm=compiler.gemm_address(self._dtype_name),
             **self._kernels(tasks, len(alignment_table)),
         )
 
@@ -135,18 +137,26 @@ class NetBuilder:
         return int(n_common)
 
     def _build_tasks(self):
-        a = self.layout.architecture
-        table = np.zeros(len(self.tasks), tables.TASK).view(np.recarray)
-        for t, task in enumerate(self.tasks):
-            row, experts = table[t], np.flatnonzero(a.gate_mask[t])
-            row.domain, row.head, row.coefficient = task.domain, task.head, task.coefficient
-            row.loss = self._address(task.loss, "value_grad", "loss")
-            row.hp, row.n_hp = self._pack(task.loss)
-            row.n_out = a.n_outputs[task.head]
-            row.gate, row.gate_at = self.layout.gates[t]
-            row.only_expert = experts[0] if row.gate == FIXED and experts.size == 1 else -1
-            row.total_weight = task.weight.sum()
-        return table
+        a, rows = self.layout.architecture, []
+        gates = self.layout.gates.tolist()
+        for task, mask, (gate, gate_at) in zip(self.tasks, a.gate_mask, gates, strict=True):
+            hp, n_hp = self._pack(task.loss)
+            rows.append(
+                {
+                    "domain": task.domain,
+                    "head": task.head,
+                    "loss": self._address(task.loss, "value_grad", "loss"),
+                    "hp": hp,
+                    "n_hp": n_hp,
+                    "n_out": a.n_outputs[task.head],
+                    "only_expert": mask.index(True) if gate == FIXED and sum(mask) == 1 else -1,
+                    "gate": gate,
+                    "gate_at": gate_at,
+                    "coefficient": task.coefficient,
+                    "total_weight": task.weight.sum(),
+                }
+            )
+        return table_of(tables.TASK, rows)
 
     def _build_penalties(self):
         """The table of penalties with their blocks, without what is frozen or of no strength."""
@@ -154,25 +164,35 @@ class NetBuilder:
         strong = [term for term in self.penalties if term.strength > 0]
         terms = [(term, self._trained_blocks(term.blocks)) for term in strong]
         terms = [(term, blocks) for term, blocks in terms if len(blocks)]
-        table = np.zeros(len(terms), tables.PENALTY).view(np.recarray)
         self.has_prox = any(self._takes_prox(term) for term, _ in terms)
         self._lazy_decay = 0.0
-        first_block = 0
-        for r, (term, blocks) in enumerate(terms):
-            row = table[r]
-            row.function = self._address(term.penalty, "value_grad", "penalty")
-            if self._takes_prox(term):
-                row.prox = self._address(term.penalty, "prox")
-            row.hp, row.n_hp = self._pack(term.penalty)
+        rows, first_block = [], 0
+        for term, blocks in terms:
+            hp, n_hp = self._pack(term.penalty)
             constants = () if term.constants is None else term.constants(blocks)
-            row.constants, row.n_constants = self.records.own(np.array(constants, dtype))
-            row.work, row.n_work = self.records.own(np.zeros(term.penalty.n_work(blocks)))
-            row.first_block, row.n_blocks = first_block, len(blocks)
-            row.n_lazy = np.count_nonzero(blocks[:, OFFSET] < self.n_lazy)
-            self._lazy_decay += term.strength * (row.n_lazy > 0)
-            row.strength = term.strength
+            constants, n_constants = self.records.own(np.array(constants, dtype))
+            work, n_work = self.records.own(np.zeros(term.penalty.n_work(blocks)))
+            n_lazy = np.count_nonzero(blocks[:, OFFSET] < self.n_lazy)
+            self._lazy_decay += term.strength * (n_lazy > 0)
+            rows.append(
+                {
+                    "function": self._address(term.penalty, "value_grad", "penalty"),
+                    "prox": self._address(term.penalty, "prox") if self._takes_prox(term) else 0,
+                    "first_block": first_block,
+                    "n_blocks": len(blocks),
+                    "n_lazy": n_lazy,
+                    "hp": hp,
+                    "n_hp": n_hp,
+                    "constants": constants,
+                    "n_constants": n_constants,
+                    "work": work,
+                    "n_work": n_work,
+                    "strength": term.strength,
+                }
+            )
             first_block += len(blocks)
-        return table, np.concatenate([block_table(()), *(blocks for _, blocks in terms)])
+        blocks = np.concatenate([block_table(()), *(blocks for _, blocks in terms)])
+        return table_of(tables.PENALTY, rows), blocks
 
     def _trained_blocks(self, blocks):
         """Those that are not frozen, lazy ones first."""
@@ -207,20 +227,26 @@ class NetBuilder:
         return n_lazy
 
     def _build_alignments(self):
-        terms = self.alignments
-        table = np.zeros(len(terms), tables.ALIGNMENT).view(np.recarray)
-        offsets = self.layout.alignment_offsets
-        for k, term in enumerate(terms):
-            row, alignment = table[k], term.alignment
+        offsets, rows = self.layout.alignment_offsets.tolist(), []
+        for term, start, stop in zip(self.alignments, offsets, offsets[1:]):
             self._check_aligned_rows(term)
-            row.function = self._address(alignment, "value_grad", "alignment")
-            row.source, row.target = term.source, term.target
-            row.on_shared = int(alignment.where == "shared")
-            row.needs_labels = int(alignment.needs_labels)
-            row.theta_start, row.theta_size = offsets[k], offsets[k + 1] - offsets[k]
-            row.hp, row.n_hp = self._pack(alignment)
-            row.strength = term.strength
-        return table
+            alignment = term.alignment
+            hp, n_hp = self._pack(alignment)
+            rows.append(
+                {
+                    "function": self._address(alignment, "value_grad", "alignment"),
+                    "source": term.source,
+                    "target": term.target,
+                    "on_shared": int(alignment.where == "shared"),
+                    "needs_labels": int(alignment.needs_labels),
+                    "theta_start": start,
+                    "theta_size": stop - start,
+                    "hp": hp,
+                    "n_hp": n_hp,
+                    "strength": term.strength,
+                }
+            )
+        return table_of(tables.ALIGNMENT, rows)
 
     def _check_aligned_rows(self, term):
         """An alignment reads dense rows: those of a layer, of a map, or of a dense X."""
@@ -240,16 +266,22 @@ class NetBuilder:
 
     def _add_maps(self):
         """Write the feature maps into the table of domains."""
-        offsets = self.layout.map_offsets
-        for d, domain in enumerate(self.domains):
-            if domain.map is None:
-                continue
-            row = self.table[d]
-            suffix = "_csr" if row.is_csr else ""
-            row.map_forward = self._address(domain.map, "forward" + suffix)
-            row.map_backward = self._address(domain.map, "backward" + suffix)
-            row.map_start, row.map_size = offsets[d], offsets[d + 1] - offsets[d]
-            row.map_hp, row.map_n_hp = self._pack(domain.map)
+        offsets = self.layout.map_offsets.tolist()
+        for row, domain, start, stop in zip(self.table, self.domains, offsets, offsets[1:]):
+            suffix = "_csr" if row["is_csr"] else ""
+            forward = backward = hp = n_hp = 0
+            if domain.map is not None:
+                forward = self._address(domain.map, "forward" + suffix)
+                backward = self._address(domain.map, "backward" + suffix)
+                hp, n_hp = self._pack(domain.map)
+            row |= {
+                "map_forward": forward,
+                "map_backward": backward,
+                "map_start": start,
+                "map_size": stop - start,
+                "map_hp": hp,
+                "map_n_hp": n_hp,
+            }
 
     def _pack(self, plugin):
         """Append a plugin's numbers to hp; gives where they start and how many there are."""
@@ -264,11 +296,11 @@ class NetBuilder:
 
     def _address(self, plugin, function, kind=None):
         function_of_type = getattr(type(plugin), function)
-        return compiler.address_of(function_of_type, kind or function, self.dtype.name)
+        return compiler.address_of(function_of_type, kind or function, self._dtype_name)
 
     def _kernel(self, function, kind):
         """Address of a part of the engine."""
-        return compiler.address_of(function, kind, self.dtype.name)
+        return compiler.address_of(function, kind, self._dtype_name)
 
     def _kernels(self, tasks, n_alignments):
         """Addresses of the engine's parts by name; 0 for those that this fit does not call.
@@ -276,18 +308,20 @@ class NetBuilder:
         A task of one output goes abreast with others wherever it has a label on every row of a
         batch, and else by few rows; one of more outputs by few rows where these are few.
         """
-        a, domains = self.layout.architecture, self.table
-        on_csr = (domains.is_csr == 1) & (domains.map_forward == 0)
-        mixes = tasks.only_expert < 0
-        flat = ~mixes & (not a.head_hidden) & ~(on_csr[tasks.domain] & (not a.hidden))
-        single, on_every_row = tasks.n_out == 1, domains.labels_a_row[tasks.domain] > 0
+        a, domain = self.layout.architecture, tasks["domain"]
+        maps_some = any(row["map_forward"] for row in self.table)
+        labels_a_row = np.array([row["labels_a_row"] for row in self.table])
+        on_csr = np.array([row["is_csr"] and not row["map_forward"] for row in self.table], bool)
+        mixes = tasks["only_expert"] < 0
+        flat = ~mixes & (not a.head_hidden) & ~(on_csr[domain] & (not a.hidden))
+        single, on_every_row = tasks["n_out"] == 1, labels_a_row[domain] > 0
         few = np.where(single, ~on_every_row, self._products_of_heads(tasks) <= flat_heads.FEW)
         used = [
             (True, [batches.sort_labels, passes.forward_domain, passes.forward_tasks]),
             (True, [passes.backward_tasks, passes.backward_domain, layers.multiply]),
-            ((domains.labels_a_row == 0).any(), [batches.deal_labels]),
-            ((domains.labels_a_row > 0).any(), [batches.transpose_labels]),
-            (domains.map_forward.any(), [maps.map_rows]),
+            ((labels_a_row == 0).any(), [batches.deal_labels]),
+            ((labels_a_row > 0).any(), [batches.transpose_labels]),
+            (maps_some, [maps.map_rows]),
             (any(a.map_sizes), [maps.backward_map]),
             (a.n_experts > 1 and a.hidden, [network.assign_rows]),
             (on_csr.any() and a.hidden, [sparse.read_csr, sparse.backward_csr_layer]),
@@ -313,9 +347,10 @@ class NetBuilder:
 
     def _products_of_heads(self, tasks):
         """Multiplications in the last layer of each task's head, in a batch with its usual rows."""
-        n_labels = np.bincount(self.rows.label_task, minlength=len(tasks))
-        n_rows = n_labels / self.table.n_batches[tasks.domain]
-        return n_rows * tasks.n_out * self.layout.architecture.n_shared
+        n_labels = np.array([task.rows.size for task in self.tasks])
+        n_batches = np.array([row["n_batches"] for row in self.table])
+        n_rows = n_labels / n_batches[tasks["domain"]]
+        return n_rows * tasks["n_out"] * self.layout.architecture.n_shared
 
 
 def _cumulated(widths):

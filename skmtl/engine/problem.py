@@ -115,7 +115,8 @@ class Problem:
         self._keep = keep
         self.n_frozen, self.n_lazy = builder.n_frozen, builder.n_lazy
         self._by_task = builder.by_task
-        self.n_rows, self.steps_per_epoch = int(table.n_rows.max()), builder.steps_per_epoch
+        self.n_rows = max(domain["n_rows"] for domain in table)
+        self.steps_per_epoch = builder.steps_per_epoch
         none = np.zeros(0, theta.dtype)
         self._tasks = builder.tasks = [
             task._replace(rows=none, y=none, weight=none) for task in tasks

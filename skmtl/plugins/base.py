@@ -10,6 +10,8 @@ the plugin's numbers in the order of ``hyper``.
 ``skmtl.testing.check_plugin`` tells whether a plugin keeps its contract.
 """
 
+import functools
+import inspect
 from abc import ABC, abstractmethod
 from numbers import Real
 from typing import Any, NamedTuple
@@ -59,7 +61,7 @@ class Plugin(BaseEstimator, ABC):
         ValueError
             If a parameter is out of range; see ``_check_number``.
         """
-        return [float(value) for _, value in sorted(self.get_params(deep=False).items())]
+        return [float(getattr(self, name)) for name in _parameter_names(type(self))]
 
     def _check_number(self, *names, low=0, high=np.inf, closed="left"):
         """Raise ValueError unless each named parameter is a number from low to high.
@@ -86,6 +88,12 @@ class Plugin(BaseEstimator, ABC):
                 f"The {name!r} parameter of {type(self).__name__} must be one of "
                 f"{', '.join(map(repr, options))}. Got {value!r} instead."
             )
+
+
+@functools.cache
+def _parameter_names(plugin_class):
+    """Names of the constructor's parameters, sorted; get_params reads the signature each time."""
+    return sorted(inspect.signature(plugin_class).parameters)
 
 
 class Loss(Plugin):
