@@ -644,9 +644,9 @@ def test_warm_start_goes_on(sharing):
 def test_warm_start_of_lbfgs_stays_at_the_minimum():
     X, Y = wide()
     clf = quick(solver="lbfgs", warm_start=True, max_iter=500, lam=0.1, tol=1e-6).fit(X, Y)
-    assert clf.n_iter_ > 20
-    loss = clf.loss_curve_[-1]
-    assert clf.fit(X, Y).n_iter_ <= 5
+    loss, n_iter = clf.loss_curve_[-1], clf.n_iter_
+    assert n_iter > 20
+    assert clf.fit(X, Y).n_iter_ < n_iter / 3
     assert all(loss * (1 - 1e-6) < later <= loss for later in clf.loss_curve_)
 
 
