@@ -2,5 +2,10 @@
 
 from skmtl.datasets.digits import load_digits_tasks
 from skmtl.datasets.mnist import load_mnist_digits_pair
+from skmtl.datasets.yeast import load_yeast_tasks
 
-__all__ = ["load_digits_tasks", "load_mnist_digits_pair"]
+__all__ = [
+    "load_digits_tasks",
+    "load_mnist_digits_pair",
+    "load_yeast_tasks",
+]
