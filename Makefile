@@ -6,7 +6,7 @@ PYTHON ?= python3
 PYTHON_OLDEST ?= $(shell python3.11 -c "" 2>/dev/null && echo python3.11 || echo "$(PYTHON)")
 # Passed to pytest:  make test ARGS="-k digits -x"
 ARGS ?=
-TEST_EXTRAS = .[test,lint]
+TEST_EXTRAS = .[test,data,lint]
 
 # Two workers, each with one BLAS thread, fill two cores.
 RUN_TESTS = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 \
