@@ -16,7 +16,7 @@ from numba.core.boxing import unbox_array
 from numba.extending import NativeValue, intrinsic, models, register_model, unbox
 from numba.np.arrayobj import populate_array
 
-from skmtl.engine import pointers, tables
+from skmtl.engine import memory, pointers, tables
 
 I8 = types.int64
 # Calls within which small numbers become zero, see ``_without_denormals``: all that a step does.
@@ -179,6 +179,22 @@ def _vector(typing_context, buffer, offset, n):
 def _matrix(typing_context, buffer, offset, n_rows, n_cols):
     array = View(buffer.dtype, 2, "C", readonly=not buffer.mutable)
     return array(buffer, I8, I8, I8), _of_array(buffer, array)
+
+
+@intrinsic
+def _scratch(typing_context, like):
+    array = View(like.dtype, 1, "C")
+
+    def codegen(context, builder, signature, args):
+        element = context.get_data_type(array.dtype)
+        with builder.goto_entry_block():
+            place = builder.alloca(ir.ArrayType(element, pointers.SCRATCH))
+        place.align = memory.LINE
+        pointer = builder.bitcast(place, element.as_pointer())
+        n = context.get_constant(types.intp, pointers.SCRATCH)
+        return _view(context, builder, array, pointer, [n])
+
+    return array(like), codegen
 
 
 def _record_of(dtype):
@@ -353,6 +369,7 @@ def intrinsics(signatures):
     return {
         pointers.vector: _vector,
         pointers.matrix: _matrix,
+        pointers.scratch: _scratch,
         pointers.floats: _floats,
         pointers.float_matrix: _float_matrix,
         pointers.ints: _vector_of(I8),

@@ -76,6 +76,15 @@ def float_matrix(like, address, offset, n_rows, n_cols):
     return _view(address, offset, (n_rows, n_cols), like.dtype)
 
 
+#: Numbers on the stack that a function may ask for.
+SCRATCH = 4096
+
+
+def scratch(like):
+    """SCRATCH numbers of the dtype of an array, which are there until the caller returns."""
+    return np.empty(SCRATCH, like.dtype)
+
+
 # --- records ------------------------------------------------------------------------------------
 
 
