@@ -38,7 +38,8 @@ def test_products(shape, transpose_a, transpose_b, accumulate, dtype):
     expected = a.astype("float64") @ b + accumulate * out
     a, b = (np.ascontiguousarray(x.T if t else x) for x, t in ((a, transpose_a), (b, transpose_b)))
     before = a.copy(), b.copy()
-    multiply_of(dtype)(compiler.gemm_address(dtype), transpose_a, transpose_b, a, b, accumulate, out)
+    gemm_at = compiler.gemm_address(dtype)
+    multiply_of(dtype)(gemm_at, transpose_a, transpose_b, a, b, accumulate, out)
     rtol = {"float32": 1e-4, "float64": 1e-12}[dtype]
     np.testing.assert_allclose(out, expected, rtol=rtol, atol=rtol)
     assert np.array_equal(a, before[0])
