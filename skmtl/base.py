@@ -24,7 +24,7 @@ from skmtl.engine.activations import ACTIVATIONS
 from skmtl.engine.blocks import OWN, ROLE
 from skmtl.engine.forward import in_blocks
 from skmtl.engine.layout import layout_of
-from skmtl.fitting import History, Schedule, divergence_message, run_epochs, run_lbfgs
+from skmtl.fitting import EpochTraining, History, Schedule, divergence_message, run_lbfgs
 from skmtl.metrics import mean_task_accuracy
 from skmtl.plugins.base import ClassificationLoss, Start
 from skmtl.plugins.registry import resolve
@@ -250,17 +250,29 @@ class NetworkClassifier(NetworkPredictor, QuickParameters, CallbackMixin, BaseEs
         return {name: value for name, value in stored.items() if _is_fitted_name(name)}
 
     def _run(self, problem, watch, validate=None):
-        """Train; gives the history."""
+        """Train, with pauses as of ``skmtl.steps``; gives the history."""
 
         def snapshot():
             return self._fitted_as_of(problem)
 
         if problem.n_labels == 0:
             return History()
-        with blas_threads(problem.largest_product(full=self._uses_lbfgs)):
-            if self._uses_lbfgs:
+        largest_product = problem.largest_product(full=self._uses_lbfgs)
+        if self._uses_lbfgs:  # SciPy's cannot be paused
+            yield snapshot
+            with blas_threads(largest_product):
                 return run_lbfgs(problem, self._schedule(), watch, snapshot)
-            return run_epochs(problem, self._schedule(), watch, snapshot, validate)
+        training = EpochTraining(problem, self._schedule(), watch, snapshot, validate)
+
+        def so_far():
+            history = training.history
+            return {**snapshot(), "n_iter_": history.n_iter, "loss_curve_": [*history.losses]}
+
+        while not training.ended:
+            n_epochs = yield so_far
+            with blas_threads(largest_product):
+                training.advance(n_epochs)
+        return training.history
 
     def _obstacle_to_partial_fit(self):
         """Why there is no ``partial_fit`` with these parameters; None if there is."""

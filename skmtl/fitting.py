@@ -96,8 +96,8 @@ class _Patience:
         return self.n_waited > self.n_iter_no_change
 
 
-def run_epochs(problem, schedule, watch, snapshot, validate=None):
-    """Train by epochs until the schedule, a callback or the user ends it.
+class EpochTraining:
+    """Training by epochs until the schedule, a callback or the user ends it; can be paused.
 
     Parameters
     ----------
@@ -111,69 +111,84 @@ def run_epochs(problem, schedule, watch, snapshot, validate=None):
     validate : callable, default=None
         Gives the validation score; with it, theta ends as it was when this was best.
 
-    Returns
-    -------
-    History
-
-    Raises
-    ------
-    ValueError
-        If the objective is not finite in the first epoch.
+    Attributes
+    ----------
+    history : History
+    ended : bool
     """
-    history = History()
-    patience = _Patience(schedule.tol, schedule.n_iter_no_change)
-    best_theta, best_score, n_reductions, converged = None, -np.inf, 0, False
-    one_by_one = watch.listens or validate is not None or schedule.verbose
-    at_once = 1 if one_by_one else max(AT_ONCE // problem.epoch_size(), 1)
-    while history.n_iter < schedule.max_iter:
+
+    def __init__(self, problem, schedule, watch, snapshot, validate=None):
+        self.history, self.ended = History(), False
+        self._problem, self._schedule = problem, schedule
+        self._watch, self._snapshot, self._validate = watch, snapshot, validate
+        self._patience = _Patience(schedule.tol, schedule.n_iter_no_change)
+        self._best_theta, self._best_score, self._n_reductions = None, -np.inf, 0
+        one_by_one = watch.listens or validate is not None or schedule.verbose
+        self._at_once = 1 if one_by_one else max(AT_ONCE // problem.epoch_size(), 1)
+
+    def advance(self, n_epochs=np.inf):
+        """Train until there have been ``n_epochs`` epochs, or training ends.
+
+        Raises
+        ------
+        ValueError
+            If the objective is not finite in the first epoch.
+        """
+        max_iter = self._schedule.max_iter
+        while not self.ended and self.history.n_iter < min(n_epochs, max_iter):
+            self.ended = self._some_epochs(int(min(n_epochs, max_iter)))
+        if not self.ended and self.history.n_iter == max_iter:
+            self.ended = True
+            warnings.warn(
+                f"Stochastic optimizer: max_iter={max_iter} epochs are over and the optimization "
+                "has not converged yet.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        if self.ended and self._best_theta is not None:
+            self._problem.theta[:] = self._best_theta
+
+    def _some_epochs(self, n_epochs):
+        """Epochs up to the next look, ``n_epochs`` in all at most; gives if training ends."""
+        problem, schedule, history = self._problem, self._schedule, self.history
         epoch = history.n_iter
-        n_epochs = min(at_once, patience.n_left, schedule.max_iter - epoch)
+        n = min(self._at_once, self._patience.n_left, n_epochs - epoch)
         rates = [
-            schedule.rate(k, problem.n_rows, n_reductions) for k in range(epoch, epoch + n_epochs)
+            schedule.rate(k, problem.n_rows, self._n_reductions) for k in range(epoch, epoch + n)
         ]
-        watch.epoch_begin()
+        self._watch.epoch_begin()
         try:
             curves = problem.epochs(rates)
             history.extend(*curves)
-            if curves.losses.size < n_epochs:
+            if curves.losses.size < n:
                 _tell_divergence(history.n_iter + 1, schedule.lr, problem.suspects())
-                converged = True
-                break
-            figures = curves.losses
-            if validate is not None:
-                score = validate()
-                history.validation_scores.append(score)
-                figures = [-score]
-                if score > best_score:
-                    best_score, best_theta = score, problem.theta.copy()
+                return True
+            figures = curves.losses if self._validate is None else [-self._score()]
             if schedule.verbose:
                 _print_epoch(epoch, history.losses[-1], history.validation_scores)
         except KeyboardInterrupt:
             warnings.warn(
                 f"Training interrupted by user in epoch {epoch + 1}: the weights so far are kept.",
-                stacklevel=2,
+                stacklevel=3,
             )
-            history.interrupted = converged = True
-            break
-        if watch.epoch_end(snapshot):
-            converged = True
-            break
-        if [patience.has_run_out(figure) for figure in figures][-1]:
+            history.interrupted = True
+            return True
+        if self._watch.epoch_end(self._snapshot):
+            return True
+        if [self._patience.has_run_out(figure) for figure in figures][-1]:
             if schedule.kind != "adaptive" or rates[-1] <= 1e-6:
-                converged = True
-                break
-            n_reductions += 1
-            patience.n_waited = 0
-    if best_theta is not None:
-        problem.theta[:] = best_theta
-    if not converged:
-        warnings.warn(
-            f"Stochastic optimizer: max_iter={schedule.max_iter} epochs are over and the "
-            "optimization has not converged yet.",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
-    return history
+                return True
+            self._n_reductions += 1
+            self._patience.n_waited = 0
+        return False
+
+    def _score(self):
+        """The validation score; keeps theta where it is the best so far."""
+        score = self._validate()
+        self.history.validation_scores.append(score)
+        if score > self._best_score:
+            self._best_score, self._best_theta = score, self._problem.theta.copy()
+        return score
 
 
 def run_lbfgs(problem, schedule, watch, snapshot):
@@ -278,7 +293,7 @@ def _tell_divergence(epoch, lr=None, suspects=()):
     if epoch == 1:
         raise ValueError(message) from None
     warnings.warn(
-        f"{message} The weights of epoch {epoch - 1} are kept.", ConvergenceWarning, stacklevel=3
+        f"{message} The weights of epoch {epoch - 1} are kept.", ConvergenceWarning, stacklevel=4
     )
 
 

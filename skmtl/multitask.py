@@ -11,6 +11,7 @@ from skmtl._compat import Interval, StrOptions, begin_fit, fit_context
 from skmtl.base import NetworkClassifier, has_partial_fit, known_classes
 from skmtl.engine.data import Domain, Task
 from skmtl.engine.layout import Architecture
+from skmtl.steps import run_to_the_end
 from skmtl.tasks import encode_labels, spread_tasks, union_of_labels
 from skmtl.view import TaskView
 from skmtl.weights import check_label_weight, class_weight_by_task, label_weights, row_weights
@@ -243,16 +244,22 @@ class MultiTaskClassifier(NetworkClassifier):
             If a task has no label, if arguments do not fit together, or if training diverges in
             its first epoch.
         """
+        run_to_the_end(self._fitting(X, y, sample_weight, task, label_weight, X_val, y_val))
+        return self
+
+    def _fitting(
+        self, X, y, sample_weight=None, task=None, label_weight=None, X_val=None, y_val=None
+    ):
+        """The fit, with pauses as of ``skmtl.steps``."""
         with self._all_or_nothing():
             problem, validate_on, X = self._set_up(
                 X, y, sample_weight, task, label_weight, X_val, y_val
             )
             watch = begin_fit(self, self.max_iter, X=X, y=y, sample_weight=sample_weight)
             validate = validate_on and self._scorer_of(problem, *validate_on)
-            history = self._run(problem, watch, validate)
+            history = yield from self._run(problem, watch, validate)
             self._store(problem, history)
             watch.end()
-        return self
 
     @available_if(has_partial_fit)
     @fit_context(prefer_skip_nested_validation=True)
@@ -352,7 +359,7 @@ class MultiTaskClassifier(NetworkClassifier):
         if constant and not self._is_1d:
             names = ", ".join(str(t if self._name(t) is None else self._name(t)) for t in constant)
             warnings.warn(
-                f"Only one class in task {names}: it is predicted for every row.", stacklevel=5
+                f"Only one class in task {names}: it is predicted for every row.", stacklevel=7
             )
 
     def _pool(self, codes):

@@ -137,7 +137,7 @@ def validate_sources(
             warnings.warn(
                 f"X_source has as many rows as X ({n_target_rows}). In cross-validation "
                 "scikit-learn would slice it like X: pass **as_source(X_source, y_source).",
-                stacklevel=5,  # whoever called fit
+                stacklevel=7,  # whoever called fit
             )
         X_source, y_source = (X_source,), (y_source,)
     if not isinstance(y_source, tuple) or len(X_source) != len(y_source):

@@ -10,6 +10,7 @@ from skmtl._compat import HasMethods, Interval, StrOptions, begin_fit, fit_conte
 from skmtl.base import NetworkClassifier, has_partial_fit, known_classes
 from skmtl.fitting import History
 from skmtl.rows import FLOATS
+from skmtl.steps import run_to_the_end
 from skmtl.transfer_stages import TransferStages
 
 STRATEGIES = ("joint", "finetune", "source_only", "target_only", "pooled")
@@ -309,6 +310,23 @@ class TransferClassifier(TransferStages):
         ValueError
             If source and target do not fit together, or if training diverges in its first epoch.
         """
+        run_to_the_end(
+            self._fitting(X, y, sample_weight, X_source, y_source, X_unlabeled, X_val, y_val)
+        )
+        return self
+
+    def _fitting(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        X_source=None,
+        y_source=None,
+        X_unlabeled=None,
+        X_val=None,
+        y_val=None,
+    ):
+        """The fit, with pauses as of ``skmtl.steps`` in its last stage."""
         with self._all_or_nothing():
             warm = self.warm_start and hasattr(self, "_theta")
             target, row_weight, sources, target_rows = self._validate_fit(
@@ -340,14 +358,15 @@ class TransferClassifier(TransferStages):
             parts[0] = parts[0].only(rows)
             problem = self._describe(parts, target_rows, rng, pretrained, self.freeze, resume=warm)
             validate = validate_on and self._scorer_of(problem, *validate_on)
-            history = History() if ended else self._run(problem, stage, validate)
+            history = History()
+            if not ended:
+                history = yield from self._run(problem, stage, validate)
             self._store(problem, history)
             if two_stages:
                 stage.end({})
             else:
                 self._keep_maps(parts, len(sources), problem)
             watch.end()
-        return self
 
     @available_if(has_partial_fit)
     @fit_context(prefer_skip_nested_validation=False)

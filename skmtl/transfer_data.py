@@ -73,7 +73,7 @@ class TransferData(NetworkClassifier):
                     "alignment as map_penalty and a feature_map that starts from the rows. Got "
                     f"standardize={self.standardize!r}, map_penalty={self.map_penalty!r} and "
                     f"feature_map={self.feature_map!r}.",
-                    stacklevel=4,
+                    stacklevel=6,
                 )
         row_weight = row_weights(sample_weight, X)
         learns_target = classes is None and self.strategy != "source_only"

@@ -8,6 +8,7 @@ from skmtl.engine.blocks import map_block_table
 from skmtl.engine.data import Domain, Task
 from skmtl.engine.layout import Architecture
 from skmtl.source import as_pretrained, read_source_model, take_weights
+from skmtl.steps import run_to_the_end
 from skmtl.transfer_data import TransferData
 from skmtl.transfer_plan import Part, assign_heads, coefficients, source_shares
 from skmtl.weights import class_weight_by_task, label_weights
@@ -23,7 +24,7 @@ class TransferStages(TransferData):
         """Train on the sources alone; gives the weights to go on from, and if the fit is to end."""
         parts = self._plan("source_only", target, row_weight, sources)
         problem = self._describe(parts, target_rows, rng, pretrained)
-        history = self._run(problem, watch)
+        history = run_to_the_end(self._run(problem, watch))
         self.pretrain_loss_curve_ = history.losses
         self._keep_maps(parts, len(sources), problem)
         stopped = watch.end(self._fitted_as_of(problem))
@@ -76,7 +77,7 @@ class TransferStages(TransferData):
                 warnings.warn(
                     "early_stopping=True has no effect where the source alone is trained "
                     f"(strategy={self.strategy!r}, lam={self.lam!r}): it watches the target.",
-                    stacklevel=4,
+                    stacklevel=6,
                 )
             return np.arange(len(part.codes)), None
         codes, weight = part.codes[:, None], part.weight[:, None]
