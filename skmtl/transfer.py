@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from skmtl._compat import HasMethods, Interval, StrOptions, begin_fit, fit_context
 from skmtl.base import NetworkClassifier, has_partial_fit, known_classes
 from skmtl.fitting import History
+from skmtl.plugins.source_weightings import Uniform
 from skmtl.rows import FLOATS
 from skmtl.steps import run_to_the_end
 from skmtl.transfer_stages import TransferStages
@@ -63,6 +64,10 @@ class TransferClassifier(TransferStages):
         Whether source and target share a head; "auto": if they have the same labels.
     source_weighting : {"uniform", "n_samples"} or array-like, default="uniform"
         Weights of several sources in :math:`L_s`, scaled to sum to 1.
+    source_sample_weighting : str or SourceWeighting, default="uniform"
+        Weights of the rows of each source in its loss, from how these compare with the target's
+        rows: "uniform", "balanced", "discriminator_ratio", "kliep", "kmm", or an installed plugin.
+        It sees rows as they come, or scaled by ``standardize``, before any feature map.
     standardize : {"per_domain"} or None, default=None
         "per_domain" scales the columns of each domain by its own mean and standard deviation
         (sparse ones without centring).
@@ -122,6 +127,9 @@ class TransferClassifier(TransferStages):
         Those of each head.
     map_params_ : list of ndarray or None
         Parameters of each source's feature map; None if the source took no part.
+    source_sample_weights_ : list of ndarray or None
+        Weights of the rows of each source, with mean 1 over those that have a label, 0 for the
+        others; None if the source took no part.
     n_iter_ : int
         Epochs run, of the last stage.
     loss_curve_ : list of float
@@ -143,7 +151,8 @@ class TransferClassifier(TransferStages):
         Accuracy on the target's validation rows by epoch.
     best_validation_score_ : float or None
         The best of them; the weights are those of its epoch.
-    loss_, penalty_, weighting_, optimizer_, feature_map_, map_penalty_ : plugins
+    loss_, penalty_, weighting_, optimizer_, feature_map_, map_penalty_, \
+            source_sample_weighting_ : plugins
         What the parameters of these names stand for.
 
     See Also
@@ -190,6 +199,7 @@ class TransferClassifier(TransferStages):
         "source_model": [HasMethods(["predict"]), None],
         "share_head": [StrOptions({"auto"}), "boolean"],
         "source_weighting": [StrOptions({"uniform", "n_samples"}), "array-like"],
+        "source_sample_weighting": [str, HasMethods(["weigh"])],
         "standardize": [StrOptions({"per_domain"}), None],
     }
 
@@ -210,6 +220,7 @@ class TransferClassifier(TransferStages):
         source_model=None,
         share_head="auto",
         source_weighting="uniform",
+        source_sample_weighting="uniform",
         standardize=None,
         loss="log_loss",
         weighting="uniform",
@@ -245,6 +256,7 @@ class TransferClassifier(TransferStages):
         self.source_model = source_model
         self.share_head = share_head
         self.source_weighting = source_weighting
+        self.source_sample_weighting = source_sample_weighting
         self.standardize = standardize
         self.loss = loss
         self.weighting = weighting
@@ -295,8 +307,8 @@ class TransferClassifier(TransferStages):
             Their labels.
         X_unlabeled : array-like of shape (n_rows, n_features), default=None
             More rows of the target, which never enter a test fold; they count in
-            ``standardize="per_domain"``, in an alignment as ``map_penalty``, and where a feature
-            map starts from the rows.
+            ``standardize="per_domain"``, in an alignment as ``map_penalty``, where a feature map
+            starts from the rows, and where ``source_sample_weighting`` reads them.
         X_val, y_val : array-like, default=None
             Rows of the target to validate on with ``early_stopping=True``, in place of some of X.
 
@@ -341,6 +353,7 @@ class TransferClassifier(TransferStages):
                 source_classes=self._source_classes if warm else None,
             )
             rng = self._generator()
+            self._weigh_sources(target, row_weight, sources, target_rows, rng)
             pretrained = self._read_source_model()
             two_stages = self.strategy == "finetune" and bool(sources) and not warm
             n_subtasks = 2 if two_stages else self.max_iter
@@ -414,6 +427,7 @@ class TransferClassifier(TransferStages):
                 source_classes=None if first else self._source_classes,
             )
             resume = self._where_to_resume()
+            self._weigh_sources(target, row_weight, sources, target_rows, resume["rng"])
             parts = self._plan(self.strategy, target, row_weight, sources)
             pretrained = self._read_source_model() if first else None
             problem = self._describe(
@@ -433,6 +447,13 @@ class TransferClassifier(TransferStages):
             return (
                 "standardize='per_domain' needs all rows at once: scale the rows before "
                 "partial_fit, and set standardize=None."
+            )
+        if self.source_sample_weighting != "uniform" and not isinstance(
+            self.source_sample_weighting, Uniform
+        ):
+            return (
+                "source_sample_weighting compares all rows at once, and partial_fit sees some: "
+                f"set it to 'uniform'. Got {self.source_sample_weighting!r}."
             )
         return super()._obstacle_to_partial_fit()
 

@@ -40,6 +40,9 @@ class TransferData(NetworkClassifier):
         self._resolve_plugins()
         self.feature_map_ = resolve("feature_maps", self.feature_map, "feature_map")
         self.map_penalty_ = resolve(("penalties", "alignments"), self.map_penalty, "map_penalty")
+        self.source_sample_weighting_ = resolve(
+            "source_weightings", self.source_sample_weighting, "source_sample_weighting"
+        )
         self._check_alignment()
         X = self._validate_X(X, reset=reset)
         labels = encode_labels(y, missing_label=self.missing_label, classes=classes, estimator=self)
@@ -70,9 +73,11 @@ class TransferData(NetworkClassifier):
             if self.standardize is None and not self._reads_unlabelled:
                 warnings.warn(
                     "X_unlabeled has no effect: standardize='per_domain' counts it, and so do an "
-                    "alignment as map_penalty and a feature_map that starts from the rows. Got "
-                    f"standardize={self.standardize!r}, map_penalty={self.map_penalty!r} and "
-                    f"feature_map={self.feature_map!r}.",
+                    "alignment as map_penalty, a feature_map that starts from the rows and a "
+                    "source_sample_weighting that reads them. Got "
+                    f"standardize={self.standardize!r}, map_penalty={self.map_penalty!r}, "
+                    f"feature_map={self.feature_map!r} and "
+                    f"source_sample_weighting={self.source_sample_weighting!r}.",
                     stacklevel=6,
                 )
         row_weight = row_weights(sample_weight, X)
@@ -95,7 +100,11 @@ class TransferData(NetworkClassifier):
 
     @property
     def _reads_unlabelled(self):
-        return self._aligns or self.feature_map_.starts_from_rows
+        return (
+            self._aligns
+            or self.feature_map_.starts_from_rows
+            or self.source_sample_weighting_.reads_rows
+        )
 
     def _check_alignment(self):
         """Whether an alignment as R(g) suits the other parameters."""

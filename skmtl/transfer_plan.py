@@ -158,3 +158,55 @@ def source_shares(weighting, n_labels):
                 f"sources, not all 0. Got {weighting!r} instead."
             )
     return weights / weights.sum() if len(weights) else weights
+
+
+def weigh_source_rows(weighting, number, X, codes, target_rows, target_codes, rng):
+    """Weights of the rows of a source, with mean 1 over those that have a label.
+
+    Parameters
+    ----------
+    weighting : SourceWeighting
+    number : int
+        Of the source, for messages.
+    X : {ndarray, CSR} of shape (n_samples, n_columns)
+    codes : ndarray of shape (n_samples,)
+        -1 where missing.
+    target_rows : {ndarray, CSR} of shape (n_target_rows, n_target_columns)
+    target_codes : ndarray of shape (n_target_rows,) or None
+        In the same classes.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        0 where there is no label.
+
+    Raises
+    ------
+    ValueError
+        If the weighting compares rows of different columns, or gives what is no weight.
+    """
+    name = type(weighting).__name__
+    if weighting.reads_rows and X.shape[1] != target_rows.shape[1]:
+        raise ValueError(
+            f"source_sample_weighting={weighting!r} compares rows of source and target, which need "
+            f"the same columns: X has {target_rows.shape[1]}, X_source[{number}] has {X.shape[1]}. "
+            "Use 'uniform' or 'balanced'."
+        )
+    labelled = np.flatnonzero(codes >= 0)
+    given = weighting.weigh(X[labelled], codes[labelled], target_rows, target_codes, rng)
+    given = np.asarray(given, np.float64)
+    if given.shape != labelled.shape:
+        raise ValueError(
+            f"{name}.weigh must give a weight for each of the {labelled.size} labelled rows of "
+            f"X_source[{number}]. It gave an array of shape {given.shape}."
+        )
+    if not (np.isfinite(given).all() and (given >= 0).all() and given.any()):
+        raise ValueError(
+            f"{name}.weigh must give finite weights >= 0, not all 0, for X_source[{number}]. It "
+            f"gave weights from {given.min()} to {given.max()}: scale the columns (standardize="
+            "'per_domain'), or use another source_sample_weighting."
+        )
+    weights = np.zeros(codes.size)
+    weights[labelled] = given / given.mean()
+    return weights

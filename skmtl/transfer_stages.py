@@ -10,7 +10,13 @@ from skmtl.engine.layout import Architecture
 from skmtl.source import as_pretrained, read_source_model, take_weights
 from skmtl.steps import run_to_the_end
 from skmtl.transfer_data import TransferData
-from skmtl.transfer_plan import Part, assign_heads, coefficients, source_shares
+from skmtl.transfer_plan import (
+    Part,
+    assign_heads,
+    coefficients,
+    source_shares,
+    weigh_source_rows,
+)
 from skmtl.weights import class_weight_by_task, label_weights
 
 
@@ -19,6 +25,27 @@ class TransferStages(TransferData):
 
     def _read_source_model(self):
         return None if self.source_model is None else read_source_model(self.source_model)
+
+    def _weigh_sources(self, target, row_weight, sources, target_rows, rng):
+        """Leave the weights of the sources' rows in ``source_sample_weights_``."""
+        self.source_sample_weights_ = []
+        heads = self._heads_of(target, sources)
+        without_sources = np.isinf(self.lam) and self.strategy == "joint"
+        for s, source in enumerate(sources):
+            if without_sources or self.strategy == "target_only":
+                self.source_sample_weights_.append(None)
+                continue
+            y_target = None
+            if heads.sources[s] == heads.target:
+                codes = np.where(row_weight > 0, target.codes, -1)
+                y_target = np.full(target_rows.shape[0], -1)
+                y_target[: codes.size] = heads.codes_in_head(codes, target.classes, heads.target)
+            codes = heads.codes_in_head(source.codes, source.classes, heads.sources[s])
+            self.source_sample_weights_.append(
+                weigh_source_rows(
+                    self.source_sample_weighting_, s, source.X, codes, target_rows, y_target, rng
+                )
+            )
 
     def _pretrain(self, target, row_weight, sources, target_rows, rng, pretrained, watch):
         """Train on the sources alone; gives the weights to go on from, and if the fit is to end."""
@@ -37,9 +64,9 @@ class TransferStages(TransferData):
         The first one is what ``predict`` speaks for: the target, or, where it takes no part, the
         first source. Sets ``classes_`` to the labels of its head.
         """
-        share = True if self.strategy == "pooled" else self.share_head
-        heads = assign_heads(target.classes, [source.classes for source in sources], share)
-        domains = [(target, row_weight), *((source, 1.0) for source in sources)]
+        heads = self._heads_of(target, sources)
+        weights = [1.0 if w is None else w for w in self.source_sample_weights_]
+        domains = [(target, row_weight), *zip(sources, weights)]
         wanted = class_weight_by_task(self.class_weight, [data.classes for data, _ in domains])
         weights = [
             label_weights(data.codes, data.classes, row_weight, class_weight)
@@ -69,6 +96,10 @@ class TransferStages(TransferData):
         self._task_classes, self._is_1d = [self.classes_], True
         self._head_classes = heads.classes
         return parts
+
+    def _heads_of(self, target, sources):
+        share = True if self.strategy == "pooled" else self.share_head
+        return assign_heads(target.classes, [source.classes for source in sources], share)
 
     def _validation_rows_of(self, part, X_val, y_val, rng):
         """Rows of the target to train on, and those to validate on; a source has none."""

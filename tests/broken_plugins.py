@@ -8,7 +8,14 @@ import math
 
 import numpy as np
 
-from skmtl.plugins.base import Alignment, Optimizer, Penalty, RegressionLoss, Weighting
+from skmtl.plugins.base import (
+    Alignment,
+    Optimizer,
+    Penalty,
+    RegressionLoss,
+    SourceWeighting,
+    Weighting,
+)
 from skmtl.plugins.feature_maps import Linear
 from skmtl.plugins.losses import LogLoss
 from skmtl.plugins.optimizers import SGD
@@ -655,6 +662,70 @@ class StateNotAskedFor(Uniform):
     def update(losses, n_labels, gram, step, steps_per_epoch, hp, state, rng, weights):
         state[0] += 1.0
         uniform(losses, n_labels, gram, step, steps_per_epoch, hp, state, rng, weights)
+
+
+# --- source weightings ---------------------------------------------------------------------------
+
+
+def nearness(X_source, X_target):
+    gap = X_source - X_target.mean(axis=0)
+    return 1 / (0.1 + np.asarray(gap * gap).sum(axis=1))
+
+
+@breaks("check_source_weights", r"shape \(40, 1\) for 40 rows.* Give a flat array")
+class WeighsInAColumn(SourceWeighting):
+    reads_rows = False
+
+    def weigh(self, X_source, y_source, X_target, y_target, rng):
+        return np.ones((len(y_source), 1))
+
+
+@breaks("check_source_weights", r"weights from nan to nan .*\(no labels of the target\)")
+class DividesByNoLabels(SourceWeighting):
+    reads_rows = False
+
+    def weigh(self, X_source, y_source, X_target, y_target, rng):
+        if y_target is None:
+            return np.ones(len(y_source))
+        n_labels = np.float64((y_target >= 0).sum())
+        return np.array([(y_target == c).sum() / n_labels + 0.1 for c in y_source])
+
+
+@breaks("check_source_weights", "writes to its inputs. Copy an array")
+class WritesToTheSource(SourceWeighting):
+    def weigh(self, X_source, y_source, X_target, y_target, rng):
+        X_source -= X_target.mean(axis=0)
+        return np.ones(len(y_source))
+
+
+@breaks("check_source_weights_repeatable", "draw from the argument rng alone")
+class DrawsElsewhere(SourceWeighting):
+    reads_rows = False
+
+    def weigh(self, X_source, y_source, X_target, y_target, rng):
+        return np.full(len(y_source), 1.0 + next(counter))
+
+
+@breaks("check_source_weights_order", "Treat all rows alike")
+class LaterRowsMore(SourceWeighting):
+    reads_rows = False
+
+    def weigh(self, X_source, y_source, X_target, y_target, rng):
+        return 1.0 + np.arange(len(y_source))
+
+
+@breaks("check_source_weights_rows", "Is the ratio upside down")
+class UpsideDown(SourceWeighting):
+    def weigh(self, X_source, y_source, X_target, y_target, rng):
+        return 1 / nearness(X_source, X_target)
+
+
+@breaks("check_source_weights_rows", "Set reads_rows = True in the class")
+class ReadsUnannounced(SourceWeighting):
+    reads_rows = False
+
+    def weigh(self, X_source, y_source, X_target, y_target, rng):
+        return 1.0 + np.asarray(X_source[:, [0]].mean(axis=1)).ravel() ** 2
 
 
 # --- optimizers ----------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ NAMES = {
     "feature_maps": "shift",
     "alignments": "mean_gap",
     "weightings": "inverse_loss",
+    "source_weightings": "nearest",
     "optimizers": "sign_descent",
 }
 
@@ -107,6 +108,7 @@ def test_transfers_use_it(site):
             learning_rate_init=0.02,
             feature_map="shift",
             map_penalty="mean_gap",
+            source_sample_weighting="nearest",
         )
         print(json.dumps(clf.fit(X, y, **source_of(shift=3.0)).score(*blobs(90, seed=7))))
         """,

@@ -479,6 +479,46 @@ class Weighting(Plugin):
         """
 
 
+class SourceWeighting(Plugin):
+    """A rule that weighs the labelled rows of a source, once, before the fit.
+
+    It is NumPy and SciPy, and is not compiled: ``hyper`` only checks the parameters.
+    """
+
+    group = "skmtl.source_weightings"
+
+    #: Whether ``weigh`` reads the rows. Source and target then need the same columns, and the
+    #: target's rows are all that there are, ``X_unlabeled`` too; without, they may be missing.
+    reads_rows = True
+
+    @abstractmethod
+    def weigh(self, X_source, y_source, X_target, y_target, rng):
+        """Weigh the rows of a source.
+
+        Parameters
+        ----------
+        X_source : {ndarray, CSR} of shape (n_source_rows, n_columns)
+            The labelled rows of the source.
+        y_source : ndarray of shape (n_source_rows,), int
+            Their class codes.
+        X_target : {ndarray, CSR} of shape (n_target_rows, n_columns)
+        y_target : ndarray of shape (n_target_rows,), int, or None
+            Codes of the same classes, -1 where missing; None where source and target have no head
+            in common.
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        ndarray of shape (n_source_rows,)
+            Finite numbers >= 0, not all 0. A fit scales them to a mean of 1.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range.
+        """
+
+
 class Optimizer(Plugin):
     """A rule that turns a gradient into a step."""
 

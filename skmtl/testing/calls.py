@@ -63,6 +63,7 @@ CONTRACTS = {
     base.Weighting: {
         "update": Contract("weighting", overwrites=("weights",), updates=("state",)),
     },
+    base.SourceWeighting: {},
     base.Optimizer: {
         "step": Contract("optimizer", updates=("theta", "state")),
         "catch_up": Contract("catch_up", updates=("theta", "grad", "state", "work")),
@@ -84,7 +85,7 @@ def kind_of(plugin):
 
 
 def contracts_of(plugin):
-    """Contracts by the names of the functions that a plugin has."""
+    """Contracts by the names of the compiled functions that a plugin has."""
     contracts = dict(CONTRACTS[kind_of(plugin)])
     if isinstance(plugin, base.Penalty) and type(plugin).prox is None:
         del contracts["prox"]
