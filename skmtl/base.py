@@ -214,7 +214,17 @@ class NetworkClassifier(NetworkPredictor, QuickParameters, CallbackMixin, BaseEs
         return layout_of(replace(architecture, own_shapes=tuple(shapes)))
 
     def _problem(
-        self, layout, theta, domains, tasks, penalties, rng, *, n_frozen_layers=0, alignments=()
+        self,
+        layout,
+        theta,
+        domains,
+        tasks,
+        penalties,
+        rng,
+        *,
+        n_frozen_layers=0,
+        layer_rates=None,
+        alignments=(),
     ):
         """The engine's view of a fit."""
         from skmtl.engine.problem import Problem, Training  # imports numba
@@ -228,6 +238,7 @@ class NetworkClassifier(NetworkPredictor, QuickParameters, CallbackMixin, BaseEs
             batch_size=int(min(batch_size, n_rows)),
             dropout=float(self.dropout),
             n_frozen_layers=n_frozen_layers,
+            layer_rates=layer_rates,
             clip_norm=np.inf if self.clip_norm is None else float(self.clip_norm),
             record_affinity=self.record_affinity,
         )
@@ -249,7 +260,7 @@ class NetworkClassifier(NetworkPredictor, QuickParameters, CallbackMixin, BaseEs
         stored = {**self.__dict__, **_stored(problem.layout, problem.theta.copy())}
         return {name: value for name, value in stored.items() if _is_fitted_name(name)}
 
-    def _run(self, problem, watch, validate=None):
+    def _run(self, problem, watch, validate=None, pace=None):
         """Train, with pauses as of ``skmtl.steps``; gives the history."""
 
         def snapshot():
@@ -262,7 +273,7 @@ class NetworkClassifier(NetworkPredictor, QuickParameters, CallbackMixin, BaseEs
             yield snapshot
             with blas_threads(largest_product):
                 return run_lbfgs(problem, self._schedule(), watch, snapshot)
-        training = EpochTraining(problem, self._schedule(), watch, snapshot, validate)
+        training = EpochTraining(problem, self._schedule(), watch, snapshot, validate, pace)
 
         def so_far():
             history = training.history

@@ -57,6 +57,14 @@ class TransferClassifier(TransferStages):
         joint objective in which every row of source and target weighs the same.
     freeze : int, default=0
         Trunk layers, from the input, that keep the weights that came from the source.
+    unfreeze_every : int or None, default=None
+        Gradual unfreezing [2]_ with ``strategy="finetune"``: at first the head alone learns from
+        the target, and after each so many epochs one more trunk layer, from the head down. Until
+        all do, ``tol`` ends nothing. None: all learn from the start.
+    layer_decay : float, default=1.0
+        Layer-wise learning rates [2]_ with ``strategy="finetune"``: from the target the trunk
+        layer d below the head learns at ``layer_decay**d`` times the learning rate. Below 1 a
+        penalty's proximal steps are scaled likewise, and leave no exact zeros there.
     source_model : estimator or None, default=None
         A fitted MLPClassifier of scikit-learn or estimator of skmtl to start from, best in a
         :class:`sklearn.frozen.FrozenEstimator`, which ``clone`` keeps fitted.
@@ -164,6 +172,8 @@ class TransferClassifier(TransferStages):
     References
     ----------
     .. [1] Pan and Yang (2010). A survey on transfer learning. IEEE TKDE 22(10).
+    .. [2] Howard and Ruder (2018). Universal language model fine-tuning for text classification.
+       ACL, sections 3.2 and 3.3.
 
     Examples
     --------
@@ -196,6 +206,8 @@ class TransferClassifier(TransferStages):
         "map_penalty": [str, HasMethods(["value_grad"])],
         "strategy": [StrOptions(set(STRATEGIES))],
         "freeze": [Interval(Integral, 0, None, closed="left")],
+        "unfreeze_every": [Interval(Integral, 1, None, closed="left"), None],
+        "layer_decay": [Interval(Real, 0, 1, closed="right")],
         "source_model": [HasMethods(["predict"]), None],
         "share_head": [StrOptions({"auto"}), "boolean"],
         "source_weighting": [StrOptions({"uniform", "n_samples"}), "array-like"],
@@ -217,6 +229,8 @@ class TransferClassifier(TransferStages):
         penalty="l2",
         strategy="joint",
         freeze=0,
+        unfreeze_every=None,
+        layer_decay=1.0,
         source_model=None,
         share_head="auto",
         source_weighting="uniform",
@@ -253,6 +267,8 @@ class TransferClassifier(TransferStages):
         self.penalty = penalty
         self.strategy = strategy
         self.freeze = freeze
+        self.unfreeze_every = unfreeze_every
+        self.layer_decay = layer_decay
         self.source_model = source_model
         self.share_head = share_head
         self.source_weighting = source_weighting
@@ -359,6 +375,7 @@ class TransferClassifier(TransferStages):
             n_subtasks = 2 if two_stages else self.max_iter
             watch = stage = begin_fit(self, n_subtasks, X=X, y=y, sample_weight=sample_weight)
             self.pretrain_loss_curve_, ended = None, False
+            pace = self._pace(two_stages or warm or pretrained is not None)
             if two_stages:
                 stage = watch.stage("source", self.max_iter)
                 pretrained, ended = self._pretrain(
@@ -369,11 +386,13 @@ class TransferClassifier(TransferStages):
             parts = self._plan(strategy, target, row_weight, sources)
             rows, validate_on = self._validation_rows_of(parts[0], X_val, y_val, rng)
             parts[0] = parts[0].only(rows)
-            problem = self._describe(parts, target_rows, rng, pretrained, self.freeze, resume=warm)
+            problem = self._describe(
+                parts, target_rows, rng, pretrained, self.freeze, resume=warm, pace=pace
+            )
             validate = validate_on and self._scorer_of(problem, *validate_on)
             history = History()
             if not ended:
-                history = yield from self._run(problem, stage, validate)
+                history = yield from self._run(problem, stage, validate, pace)
             self._store(problem, history)
             if two_stages:
                 stage.end({})
@@ -427,6 +446,7 @@ class TransferClassifier(TransferStages):
                 source_classes=None if first else self._source_classes,
             )
             resume = self._where_to_resume()
+            self._pace(has_weights=False)
             self._weigh_sources(target, row_weight, sources, target_rows, resume["rng"])
             parts = self._plan(self.strategy, target, row_weight, sources)
             pretrained = self._read_source_model() if first else None

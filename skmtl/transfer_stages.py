@@ -7,6 +7,7 @@ import numpy as np
 from skmtl.engine.blocks import map_block_table
 from skmtl.engine.data import Domain, Task
 from skmtl.engine.layout import Architecture
+from skmtl.pace import Pace
 from skmtl.source import as_pretrained, read_source_model, take_weights
 from skmtl.steps import run_to_the_end
 from skmtl.transfer_data import TransferData
@@ -114,7 +115,7 @@ class TransferStages(TransferData):
         codes, weight = part.codes[:, None], part.weight[:, None]
         return self._validation_rows(part.X, codes, weight, X_val, y_val, rng)
 
-    def _describe(self, parts, target_rows, rng, pretrained, freeze=0, *, resume=False):
+    def _describe(self, parts, target_rows, rng, pretrained, freeze=0, *, resume=False, pace=None):
         """The problem of a stage: a domain and a task for each part.
 
         Without the target among the parts, an alignment adds its rows as a domain without task.
@@ -168,6 +169,7 @@ class TransferStages(TransferData):
             penalties,
             rng,
             n_frozen_layers=freeze,
+            layer_rates=None if pace is None else pace.rates(0),
             alignments=[
                 AlignmentTerm(self.map_penalty_, parts[d].map_strength, d, target_domain)
                 for d in aligned
@@ -262,6 +264,30 @@ class TransferStages(TransferData):
         for d, part in enumerate(parts):
             if part.source is not None:
                 self.map_params_[part.source] = problem.theta[offsets[d] : offsets[d + 1]].copy()
+
+    def _pace(self, has_weights):
+        """How fast the layers that came from a source are trained; None: all alike."""
+        if self.unfreeze_every is None and self.layer_decay == 1:
+            return None
+        given = f"unfreeze_every={self.unfreeze_every!r} with layer_decay={self.layer_decay!r}"
+        if self.strategy != "finetune" or not has_weights:
+            raise ValueError(
+                f"{given} trains layers that came from a source: use strategy='finetune' with "
+                f"X_source or source_model. Got strategy={self.strategy!r}."
+            )
+        if self._uses_lbfgs:
+            raise ValueError(
+                f"{given} needs learning rates: use solver='adam', 'adamw' or 'sgd', not 'lbfgs'."
+            )
+        n_layers = len(self._widths("hidden_layer_sizes"))
+        pace = Pace(n_layers, min(self.freeze, n_layers), self.layer_decay, self.unfreeze_every)
+        if pace.n_thawing >= self.max_iter:
+            raise ValueError(
+                f"unfreeze_every={self.unfreeze_every} trains all {n_layers - self.freeze} layers "
+                f"from epoch {pace.n_thawing + 1} on, but max_iter={self.max_iter}: lower one or "
+                "raise the other."
+            )
+        return pace
 
     def _check_freeze(self, freeze, has_weights):
         n_layers = len(self._widths("hidden_layer_sizes"))

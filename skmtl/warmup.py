@@ -28,6 +28,7 @@ def _engine_functions(dtype):
         lazy,
         maps,
         network,
+        pace,
         passes,
         sparse,
         train,
@@ -72,6 +73,7 @@ def _engine_functions(dtype):
         gates.backward_mixture,
         align.align,
         lazy.catch_up_rows,
+        pace.pace_layers,
     ):
         yield compiler.compiled(function, function.__name__, dtype)
 

@@ -45,6 +45,7 @@ class Case:
     lam: float = 1.0
     mu: float = 1.0
     n_frozen_layers: int = 0
+    layer_rates: tuple = None
     n_rows: tuple = (13, 11, 9)
     batch_size: int = 100
     dropout: float = 0.0
@@ -104,6 +105,7 @@ class Case:
             batch_size=self.batch_size,
             dropout=self.dropout,
             n_frozen_layers=self.n_frozen_layers,
+            layer_rates=self.layer_rates,
             clip_norm=self.clip_norm,
             record_affinity=self.record_affinity,
         )

@@ -283,13 +283,20 @@ class Batches:
 
 
 class Trainer:
-    """Epochs of minibatch steps; ``step_rule`` is one of the optimizers below."""
+    """Epochs of minibatch steps; ``step_rule`` is one of the optimizers below.
 
-    def __init__(self, model, theta, step_rule, batch_size, rng):
+    ``layer_rates`` are parts of the learning rate, for the layers of the trunk.
+    """
+
+    def __init__(self, model, theta, step_rule, batch_size, rng, layer_rates=None):
         self.model, self.theta, self.step_rule, self.rng = model, theta.copy(), step_rule, rng
         n_domains = len(model.X)
         self.domains = [Batches(model.tasks, d, batch_size) for d in range(n_domains)]
-        self.n_frozen = Cut(theta, model.a).depth[model.n_frozen_layers]
+        depth = Cut(theta, model.a).depth
+        self.n_frozen = depth[model.n_frozen_layers]
+        self.rates = np.ones(theta.size)
+        for rate, start, stop in zip(layer_rates or (), depth, depth[1:]):
+            self.rates[start:stop] = rate
 
     def epoch(self, lr):
         """Mean over the steps of J and of each task's loss."""
@@ -305,7 +312,8 @@ class Trainer:
             values.append(value)
             losses.append(loss)
             free = slice(self.n_frozen, None)
-            self.theta[free] = self.step_rule(self.theta[free], grad[free], lr)
+            rates = lr * self.rates[free]
+            self.theta[free] = self.step_rule(self.theta[free], grad[free], rates)
         return np.mean(values), np.mean(losses, axis=0)
 
 

@@ -75,7 +75,12 @@ OPTIMIZERS = {
 def check_epochs(case, step_rule, n_epochs=3):
     problem, model = case.build()
     trainer = naive.Trainer(
-        model, problem.theta, step_rule, case.batch_size, np.random.default_rng(case.seed)
+        model,
+        problem.theta,
+        step_rule,
+        case.batch_size,
+        np.random.default_rng(case.seed),
+        case.layer_rates,
     )
     for lr in np.linspace(0.03, 0.01, n_epochs):
         value, losses, finished = run_epoch(problem, lr)
@@ -97,6 +102,56 @@ def test_every_case_with_adam(case):
 def test_every_optimizer(case, optimizer):
     plugin, step_rule = OPTIMIZERS[optimizer]
     check_epochs(replace(CASES[case], optimizer=plugin), step_rule())
+
+
+PACED = {
+    "one": Case(batch_size=4, hidden=(5, 4), layer_rates=(0.25, 0.5)),
+    "no layers": Case(batch_size=4, hidden=(), layer_rates=()),
+    "half frozen": Case(
+        kind="transfer",
+        batch_size=4,
+        hidden=(4, 3, 3),
+        n_frozen_layers=1,
+        layer_rates=(0.1, 0.0, 2.0),
+        map=Affine(),
+    ),
+    "own experts": Case(
+        kind="many", batch_size=4, hidden=(4, 3), gate_mask=one_hot(3), layer_rates=(0.3, 1.0)
+    ),
+    "csr": Case(batch_size=4, sparse=True, hidden=(5, 4), layer_rates=(0.3, 0.6)),
+}
+
+
+@pytest.mark.parametrize("case", PACED)
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "momentum", "nesterov"])
+def test_layers_with_learning_rates_of_their_own(case, optimizer):
+    plugin, step_rule = OPTIMIZERS[optimizer]
+    check_epochs(replace(PACED[case], optimizer=plugin), step_rule())
+
+
+def test_the_rates_of_layers_may_change_between_epochs(monkeypatch):
+    """A layer of rate 0 stays as it is, to the bit; its rows of CSR are not put off."""
+    monkeypatch.setattr(lazy, "pays_off", lambda *_: True)
+    case = Case(batch_size=4, sparse=True, hidden=(5, 4), layer_rates=(0.0, 1.0))
+    problem, _ = case.build()
+    assert problem.n_lazy == 0
+    start, first = problem.theta.copy(), slice(0, problem.layout.depth_offsets[1])
+    run_epoch(problem, 0.03)
+    assert np.array_equal(problem.theta[first], start[first])
+    assert (problem.theta[first.stop :] != start[first.stop :]).all()
+    problem.layer_rates[:] = 1.0, 0.0
+    then = problem.theta.copy()
+    run_epoch(problem, 0.03)
+    moved = problem.theta != then
+    assert moved[first].any()
+    assert not moved[first.stop : problem.layout.depth_offsets[2]].any()
+
+
+def test_rates_of_one_are_no_rates():
+    plain, paced = (Case(batch_size=4, layer_rates=rates).build()[0] for rates in (None, (1.0,)))
+    for problem in (plain, paced):
+        run_epoch(problem, 0.03)
+    np.testing.assert_allclose(paced.theta, plain.theta, rtol=1e-14)
 
 
 LAZY = {

@@ -84,6 +84,7 @@ INTERNAL = (
     "backward_mixture",
     "align",
     "catch_up_rows",
+    "pace_layers",
     "gradient",
 )
 
@@ -142,6 +143,7 @@ def signatures(f):
         "backward_mixture": none(*records, v, v, i, m),
         "align": types.float64(*records, v, v, rng),
         "catch_up_rows": types.float64(*records, v, v, m, f, i, i, i),
+        "pace_layers": none(records[0], v, i),
         "gradient": types.float64(*records, v, v, i, i, rng),
         "epochs": i(i, i, i, i, v, v, m, m, v, rv, i, d1, rng),
         "objective": types.float64(i, i, i, i, v, v, rng),

@@ -16,6 +16,7 @@ from skmtl.engine import (
     lazy,
     maps,
     network,
+    pace,
     passes,
     sparse,
     tables,
@@ -47,6 +48,8 @@ class NetBuilder:
         ``theta[:n_lazy]`` takes its steps late, see ``engine.lazy``.
     by_task : bool
         Whether the tasks' gradients are taken one by one.
+    layer_rates : ndarray of shape (n_trunk,)
+        The part of each step that each trunk layer goes; empty where all go all of it.
     has_prox : bool
         Whether a penalty is followed by proximal steps; known after ``build``.
     """
@@ -62,6 +65,8 @@ class NetBuilder:
         self.steps_per_epoch = max(domain["n_batches"] for domain in table)
         self.n_frozen = int(layout.depth_offsets[training.n_frozen_layers])
         self.by_task = bool(training.weighting.needs_gram or training.record_affinity)
+        self.is_paced = training.layer_rates is not None
+        self.layer_rates = np.array(training.layer_rates if self.is_paced else (), dtype)
         self.n_lazy = self._count_lazy()
         self._hp = []
 
@@ -119,6 +124,9 @@ class NetBuilder:
             optimizer=self._address(training.optimizer, "step", "optimizer"),
             optimizer_hp=optimizer_hp,
             optimizer_n_hp=optimizer_n_hp,
+            is_paced=int(self.is_paced),
+            layer_rates=self.layer_rates,
+            before_step=np.empty(self.layout.depth_offsets[-1] * self.is_paced, dtype),
             catch_up=self._address(training.optimizer, "catch_up") if self.n_lazy else 0,
             gemm=compiler.gemm_address(self._dtype_name),
             **self._kernels(tasks, len(alignment_table)),
@@ -211,6 +219,7 @@ class NetBuilder:
             not a.hidden
             or self.n_frozen
             or self.by_task
+            or self.is_paced
             or np.isfinite(training.clip_norm)  # looks at the whole gradient
             or not training.optimizer.catches_up()
             or not all(issparse(d.X) and d.map is None for d in self.domains)
@@ -334,6 +343,7 @@ class NetBuilder:
             (mixes.any(), [gates.mix_experts, gates.backward_mixture]),
             (n_alignments > 0, [align.align]),
             (self.n_lazy > 0, [lazy.catch_up_rows]),
+            (self.is_paced, [pace.pace_layers]),
         ]
         addresses = {
             part.__name__: self._kernel(part, part.__name__) if calls else 0

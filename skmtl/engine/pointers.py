@@ -331,6 +331,11 @@ def call_catch_up_rows(address, arguments):
     return plain_functions[address](*arguments)
 
 
+def call_pace_layers(address, arguments):
+    """Call ``pace.pace_layers``."""
+    return plain_functions[address](*arguments)
+
+
 def call_forward(address, arguments):
     """Call a feature map's ``forward``."""
     return plain_functions[address](*arguments)

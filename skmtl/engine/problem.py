@@ -57,6 +57,7 @@ class Training:
     batch_size: int = 200
     dropout: float = 0.0
     n_frozen_layers: int = 0
+    layer_rates: Any = None  # the part of each step that each trunk layer goes; None for all of it
     clip_norm: float = np.inf
     record_affinity: bool = False
 
@@ -83,6 +84,9 @@ class Problem:
         ``theta[:n_frozen]`` is not trained.
     n_lazy : int
         ``theta[:n_lazy]`` takes its steps late, see ``engine.lazy``.
+    layer_rates : ndarray of shape (n_trunk,)
+        The part of each step that each trunk layer goes, to be set between epochs; empty unless
+        ``training`` has some.
     weighting_state : ndarray
         The weighting's state.
     n_tasks : int
@@ -114,6 +118,7 @@ class Problem:
         self._net, self._buffers = builder.build(), {}
         self._keep = keep
         self.n_frozen, self.n_lazy = builder.n_frozen, builder.n_lazy
+        self.layer_rates = builder.layer_rates
         self._by_task = builder.by_task
         self.n_rows = max(domain["n_rows"] for domain in table)
         self.steps_per_epoch = builder.steps_per_epoch

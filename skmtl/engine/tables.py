@@ -139,6 +139,10 @@ NET = _record("""
     optimizer        # function
     optimizer_hp
     optimizer_n_hp
+    is_paced         # 1: trunk layers go parts of each step, see engine.pace
+    layer_rates      # float (n_trunk,), empty where not paced
+    before_step      # float (trunk_size,), scratch, likewise
+    pace_layers      # function of engine.pace, 0 where not paced
     catch_up         # function of the optimizer, 0 where n_lazy is
     catch_up_rows    # function of engine.lazy, likewise
     gemm             # function: BLAS's matrix product

@@ -32,6 +32,7 @@ from skmtl.engine.pointers import (
     call_forward_tasks,
     call_gradient,
     call_optimizer,
+    call_pace_layers,
     call_sort_labels,
     data_record,
     domain_at,
@@ -220,8 +221,12 @@ def epoch(gradient_at, net, data, work, theta, grad, state, lazy_state, lr, step
         means[2 * net.n_tasks] += value / n_steps
         if np.isfinite(net.clip_norm):
             clip(dtrained, net.clip_norm)
+        if net.is_paced == 1:
+            call_pace_layers(net.pace_layers, (net, theta, 0))
         call_optimizer(net.optimizer, (trained, dtrained, state, lr, step + s, hp))
         proximal_step(net, theta, lr * net.step_length)
+        if net.is_paced == 1:
+            call_pace_layers(net.pace_layers, (net, theta, 1))
     if net.n_lazy > 0:
         lazy_value += call_catch_up_rows(
             net.catch_up_rows,
