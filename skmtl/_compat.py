@@ -23,6 +23,7 @@ with no callback set, or before 1.9, the calls do nothing::
 """
 
 from sklearn.base import _fit_context as fit_context
+from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import (
     HasMethods,
     Hidden,
@@ -57,6 +58,7 @@ __all__ = [
     "fit_context",
     "get_feature_names",
     "n_samples",
+    "safe_indexing",
     "validate_params",
 ]
 
