@@ -139,6 +139,9 @@ def test_learning_curves_draw_the_report(pyplot, ladder, band):
     assert ax.get_xlabel() == "target labels per class"
     assert ax.get_ylabel().startswith("accuracy on the target\nmean ± standard")
     assert ax.get_xscale() == "log"
+    other = LearningCurveDisplay([1], {"joint": [0.5], "mine": [0.6]}).plot()
+    assert other.lines_["joint"].get_color() == display.lines_["joint"].get_color()
+    assert other.bands_ == {}
     assert display.plot(log_scale=False).ax_.get_xscale() == "linear"
     check_legend_beside_data(display)
 
@@ -249,6 +252,19 @@ def test_a_search_over_lambda_and_mu(pyplot):
     check_legend_beside_data(display)
 
 
+def test_values_in_any_order(pyplot):
+    up = LambdaMuDisplay([0.1, 1, np.inf], [0, 1], [[1, 2], [3, 4], [5, 6]]).plot()
+    down = LambdaMuDisplay([np.inf, 1, 0.1], [1, 0], [[6, 5], [4, 3], [2, 1]]).plot()
+    drawn = [
+        {
+            score: path.get_extents().bounds
+            for score, path in zip(display.cells_.get_array(), display.cells_.get_paths())
+        }
+        for display in (up, down)
+    ]
+    assert drawn[0] == drawn[1]
+
+
 def test_ends_within_the_grid(pyplot):
     lams, mus = [0, 0.1, 1, np.inf], [0, 1]
     scores = np.arange(8.0).reshape(4, 2)
@@ -276,8 +292,8 @@ def test_steps_of_less_than_a_decade_are_linear(pyplot):
     "arguments, message",
     [
         (([1, 2], [1], [[1, 2]]), r"scores must have the shape .* \(2, 1\), got \(1, 2\)"),
-        (([2, 1], [1], [[1], [2]]), r"lams must be ascending numbers >= 0, got \[2.0, 1.0\]"),
-        (([1], [-1], [[1]]), r"mus must be ascending numbers >= 0, got \[-1.0\]"),
+        (([2, 2], [1], [[1], [2]]), r"lams must be numbers >= 0, each once; got \[2.0, 2.0\]"),
+        (([1], [-1], [[1]]), r"mus must be numbers >= 0, each once; got \[-1.0\]"),
         (([1], [1], [[np.nan]]), "nothing but NaN"),
     ],
 )

@@ -81,6 +81,7 @@ def test_log_me_of_features_that_say_nothing_or_everything():
     assert log_me(F, y) == pytest.approx(noise, abs=1e-8)
     assert log_me(np.zeros((20, 2)), y) == pytest.approx(noise)
     assert log_me(np.column_stack([F, y]), y) == np.inf
+    assert log_me(F, np.zeros(20), regression=True) == np.inf
     assert log_me(F + y[:, np.newaxis], y) > noise
 
 
@@ -227,5 +228,7 @@ def test_other_complaints():
         log_me(X, [0, 1, 0, 1], regression="yes")
     with pytest.raises(ValueError, match="X_source has 3 columns and X has 2"):
         proxy_a_distance(np.ones((4, 3)), X)
-    with pytest.raises(ValueError, match="cv=5 must be from 2 to .* 9 rows of the source and 4"):
+    with pytest.raises(
+        ValueError, match="cv=5 must be an integer from 2 to .* 9 rows of the source and 4"
+    ):
         proxy_a_distance(np.ones((9, 2)), X)

@@ -21,7 +21,7 @@ class LambdaMuDisplay:
     Parameters
     ----------
     lams, mus : array-like
-        Values of lambda and of mu, ascending; 0 and infinity may be among them.
+        Values of lambda and of mu, in any order; 0 and infinity may be among them.
     scores : array-like of shape (n_lams, n_mus)
         Mean scores; NaN where there is none.
     std : array-like of shape (n_lams, n_mus), default=None
@@ -129,8 +129,8 @@ class LambdaMuDisplay:
         Raises
         ------
         ValueError
-            If the shapes of scores, lams and mus differ, or if values are not ascending or
-            negative.
+            If the shapes of scores, lams and mus differ, if values are negative or there twice, or
+            if there is no score.
         ImportError
             If matplotlib is not installed.
         """
@@ -262,8 +262,9 @@ class LambdaMuDisplay:
 
 def _check_values(name, values):
     values = np.asarray(values, float)
-    if values.ndim != 1 or not values.size or np.any(np.diff(values) <= 0) or not values[0] >= 0:
-        raise ValueError(f"{name} must be ascending numbers >= 0, got {values.tolist()}")
+    once = values.ndim == 1 and 0 < values.size == np.unique(values).size
+    if not once or not values.min() >= 0:
+        raise ValueError(f"{name} must be numbers >= 0, each once; got {values.tolist()}")
     return values.tolist()
 
 

@@ -5,9 +5,15 @@ import numpy as np
 from skmtl.report.ladder_report import BASELINE
 from skmtl.report.style import GREY, INK, OKABE_ITO, axes_of, legend_above, tidy
 
-# The ends of the ladder are without colour; the others in the order in which they come.
-ENDS = {BASELINE: (INK, "D"), "source_only": (GREY, "")}
-MARKERS = "os^vPX*"
+# The ends of the ladder are without colour; each strategy looks the same in all pictures.
+LOOKS = {
+    BASELINE: (INK, "D"),
+    "source_only": (GREY, ""),
+    "finetune": (OKABE_ITO[0], "s"),
+    "joint": (OKABE_ITO[1], "o"),
+    "pooled": (OKABE_ITO[2], "^"),
+}
+OTHERS = list(zip(OKABE_ITO[3:], "vPX*"))
 
 
 class LearningCurveDisplay:
@@ -152,11 +158,11 @@ class LearningCurveDisplay:
         self.figure_, self.lines_, self.bands_ = ax.figure, {}, {}
         looks = _looks(self.scores)
         for rung in self.scores:
-            color, marker, width = looks[rung]
+            color, marker = looks[rung]
             mean = np.asarray(self.scores[rung])
             style = "--" if rung == "source_only" else "-"
             (line,) = ax.plot(
-                self.n_labels, mean, style, color=color, marker=marker, linewidth=width,
+                self.n_labels, mean, style, color=color, marker=marker, linewidth=2,
                 markersize=5.5, label=rung,
             )  # fmt: skip
             self.lines_[rung] = line
@@ -179,13 +185,6 @@ class LearningCurveDisplay:
 
 
 def _looks(rungs):
-    """Colour, marker and width of each rung's line."""
-    looks, n = {}, 0
-    for rung in rungs:
-        if rung in ENDS:
-            looks[rung] = (*ENDS[rung], 1.8)
-        else:
-            color, marker = OKABE_ITO[n % len(OKABE_ITO)], MARKERS[n % len(MARKERS)]
-            looks[rung] = (color, marker, 2.2)
-            n += 1
-    return looks
+    """Colour and marker of each rung's line."""
+    others = [rung for rung in rungs if rung not in LOOKS]
+    return {**LOOKS, **{rung: OTHERS[n % len(OTHERS)] for n, rung in enumerate(others)}}

@@ -1,5 +1,7 @@
 """How well a source's features and predictions suit a target, without training on the target."""
 
+from numbers import Integral
+
 import numpy as np
 from scipy import sparse
 from sklearn.covariance import ledoit_wolf
@@ -99,7 +101,8 @@ def _evidence(U, s2, y):
     n = len(y)
     z2 = (U.T @ y) ** 2
     outside = np.sum((y - U @ (U.T @ y)) ** 2) if len(s2) < n else 0.0
-    if y.any() and len(s2) < n and outside <= (n * np.finfo(y.dtype).eps) ** 2 * (y @ y):
+    exact = len(s2) < n and outside <= (n * np.finfo(y.dtype).eps) ** 2 * (y @ y)
+    if exact or not y.any():
         return np.inf  # at beta = infinity
     t, best = 1.0, -np.inf
     for _ in range(MAX_ITER):
@@ -295,10 +298,10 @@ def proxy_a_distance(X_source, X, cv=5, random_state=None):
             "the target's columns first"
         )
     sizes = X_source.shape[0], X.shape[0]
-    if cv < 2 or cv > min(sizes):
+    if not isinstance(cv, Integral) or not 2 <= cv <= min(sizes):
         raise ValueError(
-            f"cv={cv!r} must be from 2 to the rows of the smaller data set; there are {sizes[0]} "
-            f"rows of the source and {sizes[1]} of the target"
+            f"cv={cv!r} must be an integer from 2 to the rows of the smaller data set; there are "
+            f"{sizes[0]} rows of the source and {sizes[1]} of the target"
         )
     either = sparse.issparse(X_source) or sparse.issparse(X)
     rows = sparse.vstack([X_source, X]).tocsr() if either else np.vstack([X_source, X])
@@ -308,7 +311,12 @@ def proxy_a_distance(X_source, X, cv=5, random_state=None):
     )
     folds = StratifiedKFold(cv, shuffle=True, random_state=random_state)
     accuracy = cross_val_score(
-        classifier, rows, np.repeat([0, 1], sizes), cv=folds, scoring="balanced_accuracy"
+        classifier,
+        rows,
+        np.repeat([0, 1], sizes),
+        cv=folds,
+        scoring="balanced_accuracy",
+        params={},  # with routing on, scikit-learn 1.6 cannot do with None
     )
     return float(max(0.0, 4 * accuracy.mean() - 2))
 
