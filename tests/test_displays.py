@@ -280,6 +280,18 @@ def test_ends_within_the_grid(pyplot):
     assert legend_of(display.ax_) == ["best: λ = ∞", "source_only 0.500"]
 
 
+def test_the_ends_alone(pyplot):
+    """Where lambda is 0 or infinity alone, with an end that has no score."""
+    ends = {"pooled": 0.7, "finetune": np.nan}
+    display = LambdaMuDisplay([0, np.inf], [1], [[0.5], [0.6]], ends=ends)
+    display.plot(include_values=False)
+    boxes = [path.get_extents() for path in display.cells_.get_paths()]
+    assert boxes[0].x1 < boxes[1].x0
+    assert not display.ax_.texts
+    assert display.frame_ is None
+    assert legend_of(display.ax_) == ["pooled 0.700"]
+
+
 def test_steps_of_less_than_a_decade_are_linear(pyplot):
     display = LambdaMuDisplay([1, 2, 4], [0.1], [[1], [2], [3]], ends={"a": 0.0}).plot(vmin=1.5)
     middles = [path.get_extents() for path in display.cells_.get_paths()]

@@ -261,6 +261,20 @@ def test_several_sources_with_labels_of_their_own():
     assert sorted(report.transferability) == ["h_score", "leep", "log_me", "proxy_a_distance"]
 
 
+def test_a_missing_label_that_the_estimator_declares():
+    X, codes = blobs()
+    X_s, y_s = blobs(40, seed=5)
+    y, y_s = np.array(["a", "b", "c"], dtype=object)[codes], np.array(["a", "b", "c"])[y_s]
+    y[50:] = y_s[:5] = "?"
+    common = {"cv": 2, "random_state": 0}
+    clf = TransferClassifier(**QUICK, missing_label="?")
+    report = transfer_report(clf, X, y, X_s, y_s, **common)
+    y[50:], y_s = None, y_s.astype(object)
+    y_s[:5] = None
+    expected = transfer_report(TransferClassifier(**QUICK), X, y, X_s, y_s, **common)
+    assert report.to_dict() == expected.to_dict()
+
+
 def test_labels_of_different_kinds_leave_rungs_out():
     X, y = blobs()
     X_s, y_s = blobs(40, seed=5)
@@ -419,11 +433,21 @@ def test_frame_without_pandas(monkeypatch):
         ({"y": np.zeros((60, 2))}, ValueError, "y must be 1-D, got 2 columns"),
         ({"y": np.zeros(59)}, ValueError, "X has 60 rows, but y has 59 labels"),
         ({"cv": ShuffleSplit(1)}, ValueError, "cv must give at least 2 splits"),
+        (
+            {"X_source": (np.ones((9, 4)),)},
+            ValueError,
+            "both be arrays, or tuples of as many arrays; got tuple and ndarray",
+        ),
+        (
+            {"X_source": (np.ones((9, 4)),), "y_source": (np.ones(9), np.ones(9))},
+            ValueError,
+            "got tuple and tuple of 1 and 2",
+        ),
     ],
 )
 def test_complaints(changes, error, message):
     X, y = blobs()
-    arguments = {"estimator": TransferClassifier(**QUICK), "X": X, "y": y, "cv": 2, **changes}
-    arguments["X_source"], arguments["y_source"] = blobs(40, seed=5)
+    X_s, y_s = blobs(40, seed=5)
+    arguments = {"estimator": TransferClassifier(**QUICK), "X": X, "y": y, "cv": 2}
     with pytest.raises(error, match=message):
-        transfer_report(**arguments)
+        transfer_report(**{**arguments, "X_source": X_s, "y_source": y_s, **changes})

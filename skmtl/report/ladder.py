@@ -3,19 +3,18 @@
 from numbers import Integral
 
 import numpy as np
-from scipy.sparse import issparse, vstack
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import StratifiedKFold, check_cv
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
 from skmtl._compat import n_samples, safe_indexing
 from skmtl.report.base import in_words, score_name
 from skmtl.report.ladder_report import BASELINE, TransferReport
 from skmtl.report.paired import size_ratio
-from skmtl.report.steps import check_final_step, final_step, fit_with, until_last
-from skmtl.report.transferability import h_score, leep, log_me, proxy_a_distance
+from skmtl.report.source_scores import fit_source_only, source_scores
+from skmtl.report.steps import check_final_step, final_step, fit_with
 from skmtl.source import as_source
 from skmtl.tasks import encode_labels, union_of_labels
 from skmtl.transfer import STRATEGIES
@@ -130,7 +129,8 @@ def transfer_report(
     sizes = _as_sizes(n_labels)
     scorer, scored = _as_scorer(estimator, scoring)
     source = _as_source(X_source, y_source)
-    labels = encode_labels(y, missing_label=final_step(estimator).missing_label)
+    missing = {"missing_label": final_step(estimator).missing_label}
+    labels = encode_labels(y, **missing)
     if not labels.is_1d:
         raise ValueError(f"y must be 1-D, got {labels.codes.shape[1]} columns")
     codes, classes = labels.codes[:, 0], labels.classes[0]
@@ -138,7 +138,7 @@ def transfer_report(
         raise ValueError(f"X has {n_samples(X)} rows, but y has {len(codes)} labels")
     labelled, unlabelled = np.flatnonzero(codes >= 0), np.flatnonzero(codes < 0)
 
-    source_classes = [encode_labels(labels).classes[0] for labels in source["y_source"]]
+    source_classes = [encode_labels(one, **missing).classes[0] for one in source["y_source"]]
     rungs, notes = _comparable(rungs, classes, source_classes)
 
     rng = check_random_state(random_state)
@@ -163,11 +163,9 @@ def transfer_report(
     for (s, k, rung), score in zip(jobs, scores):
         table[rung][k, s] = score
 
-    parameters = {"strategy": "source_only", "early_stopping": False}
-    if any(not np.array_equal(one, source_classes[0]) for one in source_classes):
-        parameters["share_head"] = True  # one predict_proba for all sources
-    model = fit_with(estimator, parameters, X, y, **source)
-    transferability, left_out = _transferability(
+    one_head = all(np.array_equal(one, source_classes[0]) for one in source_classes)
+    model = fit_source_only(estimator, X, y, source, one_head)
+    of_source, left_out = source_scores(
         model, X, labelled, classes[codes[labelled]], source["X_source"], rng
     )
     return TransferReport(
@@ -177,7 +175,7 @@ def transfer_report(
         n_classes=len(classes),
         test_to_train=size_ratio(splits),
         score_name=scored,
-        transferability=transferability,
+        transferability=of_source,
         notes=notes + left_out,
     )
 
@@ -237,7 +235,14 @@ def _as_scorer(estimator, scoring):
 
 
 def _as_source(X_source, y_source):
-    if isinstance(X_source, tuple):
+    both = isinstance(X_source, tuple), isinstance(y_source, tuple)
+    if any(both) and (not all(both) or len(X_source) != len(y_source)):
+        raise ValueError(
+            "X_source and y_source must both be arrays, or tuples of as many arrays; got "
+            f"{type(X_source).__name__} and {type(y_source).__name__}"
+            + (f" of {len(X_source)} and {len(y_source)}" if all(both) else "")
+        )
+    if all(both):
         return {"X_source": X_source, "y_source": y_source}
     return as_source(X_source, y_source)
 
@@ -299,32 +304,3 @@ def _check_sizes(sizes, codes, splits):
 def _fit_and_score(estimator, parameters, X, y, X_test, y_test, source, scorer):
     model = fit_with(estimator, parameters, X, y, **source)
     return float(scorer(model, X_test, y_test))
-
-
-# --- the source as it is -------------------------------------------------------------------------
-
-
-def _transferability(model, X, labelled, y, X_sources, rng):
-    """Scores of a model of the source alone, on the labelled rows of the target; and notes."""
-    X_labelled, notes, found = safe_indexing(X, labelled), [], {}
-    features = model.transform(X_labelled)
-    if issparse(features):
-        notes.append(
-            "log_me and h_score are left out: without hidden layers the features of "
-            "sparse rows are these rows."
-        )
-    else:
-        found["log_me"] = log_me(features, y)
-        found["h_score"] = h_score(features, y, shrinkage=True)
-    found["leep"] = leep(model.predict_proba(X_labelled), y)
-    last = final_step(model)
-    mapped = [
-        last.map_source(until_last(model, rows), source) for source, rows in enumerate(X_sources)
-    ]
-    mapped = vstack(mapped).tocsr() if any(map(issparse, mapped)) else np.vstack(mapped)
-    target = check_array(until_last(model, X), accept_sparse="csr")
-    if last.target_scaler_ is not None:
-        target = last.target_scaler_.transform(target)
-    n_folds = min(5, mapped.shape[0], target.shape[0])
-    found["proxy_a_distance"] = proxy_a_distance(mapped, target, n_folds, rng)
-    return found, notes
