@@ -1,7 +1,6 @@
 """What both estimators share on the way to a fitted network: check, lay out, train, store."""
 
 import functools
-from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral, Real
 
@@ -17,7 +16,6 @@ from skmtl._compat import (
     Interval,
     QuickParameters,
     StrOptions,
-    callback_state,
 )
 from skmtl.engine import memory
 from skmtl.engine.activations import ACTIVATIONS
@@ -173,18 +171,6 @@ class NetworkClassifier(NetworkPredictor, QuickParameters, CallbackMixin, BaseEs
         return score
 
     # --- train and store ------------------------------------------------------------------------
-
-    @contextmanager
-    def _all_or_nothing(self):
-        """Leave the estimator as it was if the fit fails."""
-        before = self.__dict__.copy()
-        try:
-            yield
-        except BaseException:
-            to_tear_down = callback_state(self)
-            self.__dict__.clear()
-            self.__dict__.update({**before, **to_tear_down})
-            raise
 
     def _generator(self):
         """The fit's own generator, seeded from ``random_state``."""

@@ -8,6 +8,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skmtl._compat import Interval, StrOptions, begin_fit, fit_context
+from skmtl.atomic import all_or_nothing
 from skmtl.base import NetworkClassifier, has_partial_fit, known_classes
 from skmtl.engine.data import Domain, Task
 from skmtl.engine.layout import Architecture
@@ -251,7 +252,7 @@ class MultiTaskClassifier(NetworkClassifier):
         self, X, y, sample_weight=None, task=None, label_weight=None, X_val=None, y_val=None
     ):
         """The fit, with pauses as of ``skmtl.steps``."""
-        with self._all_or_nothing():
+        with all_or_nothing(self):
             problem, validate_on, X = self._set_up(
                 X, y, sample_weight, task, label_weight, X_val, y_val
             )
@@ -292,7 +293,7 @@ class MultiTaskClassifier(NetworkClassifier):
             With lbfgs.
         """
         self._check_first_classes(classes)
-        with self._all_or_nothing():
+        with all_or_nothing(self):
             first = not hasattr(self, "_theta")
             X, codes, weight = self._validate_fit(
                 X,

@@ -7,6 +7,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from skmtl._compat import HasMethods, Interval, StrOptions, begin_fit, fit_context
+from skmtl.atomic import all_or_nothing
 from skmtl.base import NetworkClassifier, has_partial_fit, known_classes
 from skmtl.fitting import History
 from skmtl.rows import FLOATS
@@ -327,7 +328,7 @@ class TransferClassifier(TransferStages):
         y_val=None,
     ):
         """The fit, with pauses as of ``skmtl.steps`` in its last stage."""
-        with self._all_or_nothing():
+        with all_or_nothing(self):
             warm = self.warm_start and hasattr(self, "_theta")
             target, row_weight, sources, target_rows = self._validate_fit(
                 X,
@@ -400,7 +401,7 @@ class TransferClassifier(TransferStages):
             With lbfgs, with ``strategy="finetune"`` or with ``standardize="per_domain"``.
         """
         self._check_first_classes(classes)
-        with self._all_or_nothing():
+        with all_or_nothing(self):
             first = not hasattr(self, "_theta")
             target, row_weight, sources, target_rows = self._validate_fit(
                 X,
