@@ -76,7 +76,8 @@ class MultiTaskClassifierCV(SharingSearch):
     lams_ : ndarray
         The strengths, in order.
     path_scores_ : dict of ndarray of shape (n_lams,)
-        Mean scores over them for each way to share; NaN where a candidate did not finish.
+        Mean scores over them for each way to share: of candidates that stopped early, where they
+        stood.
     scorer_name_ : str
         What the scores are.
     n_splits_ : int
@@ -210,9 +211,8 @@ class MultiTaskClassifierCV(SharingSearch):
 
     def _keep_paths(self):
         """The mean scores over lam, by way to share."""
-        results = self.cv_results_
-        means = np.where(results["finished"], results["mean_test_score"], np.nan)
-        ways = [str(way) for way in results["param_sharing"]]
+        means = self.cv_results_["mean_test_score"]
+        ways = [str(way) for way in self.cv_results_["param_sharing"]]
         self.path_scores_ = {
             way: means[[other == way for other in ways]] for way in dict.fromkeys(ways)
         }

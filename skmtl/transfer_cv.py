@@ -91,7 +91,7 @@ class TransferClassifierCV(SharingSearch):
     lams_, mus_ : ndarray
         The inner axes of the surface.
     path_scores_ : ndarray of shape (n_lams, n_mus)
-        Mean scores of "joint" over them; NaN where it did not finish.
+        Mean scores of "joint" over them: of candidates that stopped early, where they stood.
     end_scores_ : dict
         Mean scores of the other candidates by strategy, the best over ``mus``.
     scorer_name_ : str
@@ -295,7 +295,7 @@ class TransferClassifierCV(SharingSearch):
 
     def _keep_surface(self, candidates):
         """The mean scores, as the displays draw them."""
-        means = np.where(self.cv_results_["finished"], self.cv_results_["mean_test_score"], np.nan)
+        means = self.cv_results_["mean_test_score"]
         self.path_scores_ = np.full((len(self.lams_), len(self.mus_)), np.nan)
         self.end_scores_ = {}
         for candidate, mean in zip(candidates, means, strict=True):
