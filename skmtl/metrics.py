@@ -14,7 +14,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from skmtl._compat import check_sample_weight
 from skmtl.tasks import encode_labels
 
-__all__ = ["make_task_scorer", "mean_task_accuracy", "task_scores"]
+__all__ = ["make_task_scorer", "mean_task_accuracy", "mean_task_r2", "task_scores"]
 
 
 def make_task_scorer(
@@ -162,6 +162,45 @@ def mean_task_accuracy(y_true, y_pred, sample_weight=None):
         accuracy = weight @ (observed & (y_pred == y_true)) / total
     accuracy[(y_pred < 0).any(axis=0)] = np.nan
     return _average(accuracy, total, "macro")
+
+
+def mean_task_r2(y_true, y_pred, sample_weight=None):
+    """Mean over tasks of the R2 on observed numbers.
+
+    Parameters
+    ----------
+    y_true, y_pred : ndarray of shape (n_samples, n_tasks)
+        Numbers, NaN in ``y_true`` where missing.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    float
+        Mean over the tasks with at least two observed numbers (of positive weight); NaN, with an
+        ``UndefinedMetricWarning``, if there are none. Where all numbers of a task are the same its
+        R2 is 1 if they are met, else 0, as in scikit-learn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl.metrics import mean_task_r2
+    >>> y = np.array([[1.0, 5.0], [3.0, np.nan], [5.0, 9.0]])
+    >>> mean_task_r2(y, np.array([[1.0, 7.0], [3.0, 7.0], [5.0, 7.0]]))
+    0.5
+    """
+    weight = check_sample_weight(sample_weight, y_true)
+    n_tasks = y_true.shape[1]
+    scores, totals = np.full(n_tasks, np.nan), np.zeros(n_tasks)
+    for t in range(n_tasks):
+        rows = np.flatnonzero((weight > 0) & ~np.isnan(y_true[:, t]))
+        if rows.size < 2:
+            continue
+        true, w, totals[t] = y_true[rows, t], weight[rows], weight[rows].sum()
+        error = w @ (true - y_pred[rows, t]) ** 2
+        spread = w @ (true - np.average(true, weights=w)) ** 2
+        scores[t] = 1 - error / spread if spread > 0 else float(error == 0)
+    return _average(scores, totals, "macro")
 
 
 class _TaskScorer(BaseEstimator):

@@ -36,6 +36,25 @@ class TaskLabels(NamedTuple):
     is_1d: bool
 
 
+class Columns(NamedTuple):
+    """``y`` column by column, see :func:`read_columns`.
+
+    Attributes
+    ----------
+    columns : list of n_tasks 1-D containers
+    names : ndarray of shape (n_tasks,), object, or None
+        As in :class:`TaskLabels`.
+    n_rows : int
+    is_1d : bool
+        Whether `y` was 1-D or a column vector.
+    """
+
+    columns: list
+    names: np.ndarray | None
+    n_rows: int
+    is_1d: bool
+
+
 def encode_labels(y, *, missing_label=np.nan, classes=None, estimator=None):
     """Encode each column of `y` on its own as class codes, -1 where the label is missing.
 
@@ -84,35 +103,18 @@ def encode_labels(y, *, missing_label=np.nan, classes=None, estimator=None):
     """
     if np.ndim(missing_label) != 0:
         raise TypeError(f"missing_label must be a scalar such as -1 or '?', got {missing_label!r}")
-    columns, names, shape = _label_columns(y, estimator)
-    if 0 in shape:
-        what = "sample" if shape[0] == 0 else "feature"
-        raise ValueError(
-            f"Found array with 0 {what}(s) (shape={shape}) while a minimum of 1 is required for y"
-            f"{_by(estimator)}."
-        )
-    is_1d = len(columns) == 1
-    if is_1d and len(shape) == 2:
-        warnings.warn(
-            "A column-vector y was passed when a 1d array was expected. Please change the shape of "
-            "y to (n_samples, ), for example using ravel().",
-            DataConversionWarning,
-            stacklevel=2,
-        )
-    if is_1d or not all(isinstance(name, str) for name in names):
-        names = None
+    columns, names, n_rows, is_1d = read_columns(y, estimator)
     known = None if classes is None else _known_classes(classes, len(columns), missing_label)
 
-    codes = np.empty((shape[0], len(columns)), dtype=np.int32)
+    codes = np.empty((n_rows, len(columns)), dtype=np.int32)
     found = []
     for t, column in enumerate(columns):
-        where = "" if is_1d else f" In task {t if names is None else repr(names[t])}."
+        where = "" if is_1d else in_task(t, names)
         observed, column_codes = _encode_column(column, missing_label, where)
         if known is not None:
             column_codes = _translation(observed, known[t], where)[column_codes]
         codes[:, t] = column_codes
         found.append(observed)
-    names = None if names is None else np.array(names, dtype=object)
     return TaskLabels(codes, found if known is None else known, names, is_1d)
 
 
@@ -222,15 +224,34 @@ def spread_tasks(y, task):
     array([3, 7])
     """
     classes, codes = _encode_1d(y, "y")
-    task_ids, columns = _encode_1d(task, "task")
-    if len(codes) != len(columns):
-        raise ValueError(f"y has {len(codes)} rows, but task has {len(columns)}")
-    if columns.min() < 0:
-        raise ValueError(f"task must be known in every row, but row {columns.argmin()} has none")
+    task_ids, columns = columns_of_tasks(task, len(codes))
     hole = _hole(classes)
     Y = np.full((len(codes), len(task_ids)), hole)
     Y[np.arange(len(Y)), columns] = np.append(classes.astype(Y.dtype), hole)[codes]
     return Y, task_ids
+
+
+def columns_of_tasks(task, n_rows):
+    """Ids of the tasks, sorted, and the column of each row's task.
+
+    Parameters
+    ----------
+    task : array-like of shape (n_rows,)
+        Integers or strings, none missing.
+    n_rows : int
+        Rows of y.
+
+    Returns
+    -------
+    task_ids : ndarray of shape (n_tasks,)
+    columns : ndarray of shape (n_rows,), int32
+    """
+    task_ids, columns = _encode_1d(task, "task")
+    if n_rows != len(columns):
+        raise ValueError(f"y has {n_rows} rows, but task has {len(columns)}")
+    if columns.min() < 0:
+        raise ValueError(f"task must be known in every row, but row {columns.argmin()} has none")
+    return task_ids, columns
 
 
 def union_of_labels(label_sets):
@@ -254,6 +275,70 @@ def union_of_labels(label_sets):
     if len({labels.dtype.kind in "OUT" for labels in label_sets}) > 1:  # NumPy would make strings
         raise TypeError("some labels are strings, and others are not")
     return np.unique(np.concatenate(label_sets))
+
+
+def read_columns(y, estimator=None):
+    """Take `y` apart, each column in its own container.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+    estimator : str or estimator, default=None
+        Named in the errors.
+
+    Returns
+    -------
+    Columns
+
+    Raises
+    ------
+    ValueError
+        If `y` is None, empty, ragged or not 1-D or 2-D.
+    TypeError
+        If `y` is sparse.
+    """
+    columns, names, shape = _label_columns(y, estimator)
+    if 0 in shape:
+        what = "sample" if shape[0] == 0 else "feature"
+        raise ValueError(
+            f"Found array with 0 {what}(s) (shape={shape}) while a minimum of 1 is required for y"
+            f"{_by(estimator)}."
+        )
+    is_1d = len(columns) == 1
+    if is_1d and len(shape) == 2:
+        warnings.warn(
+            "A column-vector y was passed when a 1d array was expected. Please change the shape of "
+            "y to (n_samples, ), for example using ravel().",
+            DataConversionWarning,
+            stacklevel=3,
+        )
+    if is_1d or not all(isinstance(name, str) for name in names):
+        names = None
+    names = None if names is None else np.array(names, dtype=object)
+    return Columns(columns, names, shape[0], is_1d)
+
+
+def in_task(t, names):
+    """Which task an error is about."""
+    return f" In task {t if names is None else repr(names[t])}."
+
+
+def observed(y):
+    """Where labels are there: class codes are -1 where they are missing, numbers NaN."""
+    return y >= 0 if y.dtype.kind == "i" else ~np.isnan(y)
+
+
+def kept(y, keep):
+    """Encoded labels, missing wherever ``keep`` is False."""
+    return np.where(keep, y, -1 if y.dtype.kind == "i" else np.nan)
+
+
+def check_finite(values, where):
+    """Complain of infinity as scikit-learn does."""
+    if np.isinf(values).any():
+        raise ValueError(
+            f"Input y contains infinity or a value too large for {values.dtype!r}.{where}"
+        )
 
 
 def _by(estimator):
@@ -359,10 +444,7 @@ def _encode_numbers(values, missing_label, where):
     if len(values) == 0:
         return values, np.empty(0, dtype=np.int32)
     if values.dtype.kind == "f":
-        if np.isinf(values).any():
-            raise ValueError(
-                f"Input y contains infinity or a value too large for {values.dtype!r}.{where}"
-            )
+        check_finite(values, where)
         if (values != np.trunc(values)).any():
             raise ValueError(
                 f"Unknown label type: continuous{'-multioutput' if where else ''}. Maybe you are "
@@ -389,7 +471,7 @@ def _encode_objects(values, missing_label, where):
         slots = np.fromiter(slots, dtype=np.int32, count=len(values))
     except TypeError:  # unhashable
         raise _unknown_type("unknown", where) from None
-    labels = [key for key in keys if not _is_missing(key, missing_label)]
+    labels = [key for key in keys if not is_missing(key, missing_label)]
     strings = sorted(label for label in labels if isinstance(label, str))
     others = [label for label in labels if not isinstance(label, str)]
     if strings and others:
@@ -408,11 +490,11 @@ def _encode_objects(values, missing_label, where):
     return classes, np.array([code_of.get(key, -1) for key in keys], dtype=np.int32)[slots]
 
 
-def _is_missing(value, missing_label):
+def is_missing(value, missing_label):
     """Whether an object means missing; NaN and NaT are those that differ from themselves."""
     if value is None or type(value).__name__ == "NAType" or value != value:
         return True
-    return not _is_missing(missing_label, None) and value == missing_label
+    return not is_missing(missing_label, None) and value == missing_label
 
 
 def _known_classes(classes, n_tasks, missing_label):

@@ -8,7 +8,6 @@ from tables import QUICK, blobs, fit_args, one_of_each, source_of, theta_of
 from skmtl import MultiTaskClassifier, TransferClassifier, as_source
 from skmtl.steps import PausableFit
 
-
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
