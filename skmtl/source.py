@@ -295,7 +295,9 @@ def head_fits(layout, pretrained):
     Parameters
     ----------
     layout : Layout
+        Of the network to start.
     pretrained : Pretrained
+        The source model's weights.
 
     Returns
     -------

@@ -91,6 +91,7 @@ def spread_numbers(values, task):
     Parameters
     ----------
     values : ndarray of shape (n_samples,)
+        The numbers, all tasks together.
     task : array-like of shape (n_samples,)
         The task of each.
 
@@ -118,8 +119,10 @@ def offset_and_scale(y, weight, centring):
 
     Returns
     -------
-    offset, scale : float
-        (0, 1) where there is no number; a scale of 1 where all are the same, but for rounding.
+    offset : float
+        0 where there is no number.
+    scale : float
+        1 where there is no number, or where all are the same, but for rounding.
     """
     y, weight = y[weight > 0], weight[weight > 0]
     if y.size == 0:

@@ -283,6 +283,7 @@ def read_columns(y, estimator=None):
     Parameters
     ----------
     y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+        Labels of any kind.
     estimator : str or estimator, default=None
         Named in the errors.
 
@@ -319,22 +320,64 @@ def read_columns(y, estimator=None):
 
 
 def in_task(t, names):
-    """Which task an error is about."""
+    """Which task an error is about.
+
+    Parameters
+    ----------
+    t : int
+        Its column.
+    names : ndarray or None
+        Names of all tasks.
+
+    Returns
+    -------
+    str
+    """
     return f" In task {t if names is None else repr(names[t])}."
 
 
 def observed(y):
-    """Where labels are there: class codes are -1 where they are missing, numbers NaN."""
+    """Where labels are there: class codes are -1 where they are missing, numbers NaN.
+
+    Parameters
+    ----------
+    y : ndarray
+        Encoded labels: integer codes, or numbers in floats.
+
+    Returns
+    -------
+    ndarray of bool
+    """
     return y >= 0 if y.dtype.kind == "i" else ~np.isnan(y)
 
 
 def kept(y, keep):
-    """Encoded labels, missing wherever ``keep`` is False."""
+    """Encoded labels, missing where they are not to be kept.
+
+    Parameters
+    ----------
+    y : ndarray
+        Encoded labels, as in :func:`observed`.
+    keep : ndarray of bool
+        Which ones to keep.
+
+    Returns
+    -------
+    ndarray
+    """
     return np.where(keep, y, -1 if y.dtype.kind == "i" else np.nan)
 
 
 def check_finite(values, where):
-    """Complain of infinity as scikit-learn does."""
+    """Complain of infinity as scikit-learn does.
+
+    Parameters
+    ----------
+    values : ndarray
+        Floats.
+    where : str
+        Goes to the end of the message.
+    """
     if np.isinf(values).any():
         raise ValueError(
             f"Input y contains infinity or a value too large for {values.dtype!r}.{where}"
@@ -491,7 +534,19 @@ def _encode_objects(values, missing_label, where):
 
 
 def is_missing(value, missing_label):
-    """Whether an object means missing; NaN and NaT are those that differ from themselves."""
+    """Whether an object means missing; NaN and NaT are those that differ from themselves.
+
+    Parameters
+    ----------
+    value : object
+        An entry of y.
+    missing_label : scalar
+        One more value that means missing.
+
+    Returns
+    -------
+    bool
+    """
     if value is None or type(value).__name__ == "NAType" or value != value:
         return True
     return not is_missing(missing_label, None) and value == missing_label
