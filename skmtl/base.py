@@ -143,7 +143,7 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
         """Labelled rows to train on and to validate on, stratified where one task has classes."""
         there = observed(y)
         rows = np.flatnonzero(there.any(axis=1))
-        stratified = y.shape[1] == 1 and self._task_classes[0] is not None
+        stratified = y.shape[1] == 1 and y.dtype.kind == "i"
         try:
             train, held_out = train_test_split(
                 rows,

@@ -2,14 +2,8 @@
 
 import numpy as np
 
-from skmtl.tasks import (
-    TaskLabels,
-    check_finite,
-    columns_of_tasks,
-    in_task,
-    is_missing,
-    read_columns,
-)
+from skmtl.columns import check_finite, in_task, read_columns, read_number_column
+from skmtl.tasks import TaskLabels, columns_of_tasks
 
 
 def read_numbers(y, *, missing_label=np.nan, estimator=None):
@@ -50,39 +44,9 @@ def read_numbers(y, *, missing_label=np.nan, estimator=None):
     values = np.empty((n_rows, len(columns)))
     for t, column in enumerate(columns):
         where = "" if is_1d else in_task(t, names)
-        values[:, t] = _read_column(column, missing_label, where)
+        values[:, t] = read_number_column(column, missing_label, where)
         check_finite(values[:, t], where)
     return TaskLabels(values, [None] * len(columns), names, is_1d)
-
-
-def _read_column(column, missing_label, where):
-    if hasattr(column, "dropna"):
-        column = column.astype(object).to_numpy()
-    elif hasattr(column, "drop_nulls"):
-        column = np.array(column.to_list(), object)
-    elif isinstance(column, np.ma.MaskedArray):
-        column = column.astype(object).filled(None)
-    if column.dtype.kind in "biuf":
-        values = column.astype(np.float64)
-        return values if is_missing(missing_label, None) else _drop(values, missing_label)
-    try:
-        numbers = [np.nan if is_missing(v, missing_label) else _number(v) for v in column.tolist()]
-    except TypeError as error:
-        raise ValueError(
-            f"y must hold numbers to be regressed on. Got {error} instead.{where}"
-        ) from None
-    return np.array(numbers, dtype=np.float64)
-
-
-def _drop(values, missing_label):
-    return np.where(values == missing_label, np.nan, values)
-
-
-def _number(value):
-    """A number as float; TypeError with what is none."""
-    if isinstance(value, (str, bytes, complex)) or not hasattr(value, "__float__"):
-        raise TypeError(repr(value))
-    return float(value)
 
 
 def spread_numbers(values, task):

@@ -1,18 +1,28 @@
 """Label columns: `y` as people have it to class codes, and one data set per task to a wide `y`."""
 
 import sys
-import warnings
-from collections.abc import Sequence
 from numbers import Number
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
-from sklearn.exceptions import DataConversionWarning
+
+from skmtl.columns import (
+    check_finite,
+    in_task,
+    is_missing,
+    label_columns,
+    read_columns,
+    read_number_column,
+)
 
 __all__ = ["TaskLabels", "encode_labels", "spread_tasks", "stack_tasks"]
 
 EXACT = 2**53  # float64 holds every integer up to here
+
+
+class NotClasses(ValueError):
+    """Labels that are continuous numbers."""
 
 
 class TaskLabels(NamedTuple):
@@ -33,25 +43,6 @@ class TaskLabels(NamedTuple):
     codes: np.ndarray
     classes: list
     names: np.ndarray | None
-    is_1d: bool
-
-
-class Columns(NamedTuple):
-    """``y`` column by column, see :func:`read_columns`.
-
-    Attributes
-    ----------
-    columns : list of n_tasks 1-D containers
-    names : ndarray of shape (n_tasks,), object, or None
-        As in :class:`TaskLabels`.
-    n_rows : int
-    is_1d : bool
-        Whether `y` was 1-D or a column vector.
-    """
-
-    columns: list
-    names: np.ndarray | None
-    n_rows: int
     is_1d: bool
 
 
@@ -124,7 +115,8 @@ def stack_tasks(datasets, *, align="rows"):
     Parameters
     ----------
     datasets : list of (X, y) tuples
-        One data set per task: `X` of shape (n_samples, n_features) and its 1-D labels `y`.
+        One data set per task: `X` of shape (n_samples, n_features) and its 1-D `y`, labels or
+        numbers.
     align : {"rows", "blocks"}, default="rows"
         "rows" if all data sets have the same columns: `X` is stacked. "blocks" if each has its
         own: `X` is block diagonal.
@@ -277,65 +269,6 @@ def union_of_labels(label_sets):
     return np.unique(np.concatenate(label_sets))
 
 
-def read_columns(y, estimator=None):
-    """Take `y` apart, each column in its own container.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-        Labels of any kind.
-    estimator : str or estimator, default=None
-        Named in the errors.
-
-    Returns
-    -------
-    Columns
-
-    Raises
-    ------
-    ValueError
-        If `y` is None, empty, ragged or not 1-D or 2-D.
-    TypeError
-        If `y` is sparse.
-    """
-    columns, names, shape = _label_columns(y, estimator)
-    if 0 in shape:
-        what = "sample" if shape[0] == 0 else "feature"
-        raise ValueError(
-            f"Found array with 0 {what}(s) (shape={shape}) while a minimum of 1 is required for y"
-            f"{_by(estimator)}."
-        )
-    is_1d = len(columns) == 1
-    if is_1d and len(shape) == 2:
-        warnings.warn(
-            "A column-vector y was passed when a 1d array was expected. Please change the shape of "
-            "y to (n_samples, ), for example using ravel().",
-            DataConversionWarning,
-            stacklevel=3,
-        )
-    if is_1d or not all(isinstance(name, str) for name in names):
-        names = None
-    names = None if names is None else np.array(names, dtype=object)
-    return Columns(columns, names, shape[0], is_1d)
-
-
-def in_task(t, names):
-    """Which task an error is about.
-
-    Parameters
-    ----------
-    t : int
-        Its column.
-    names : ndarray or None
-        Names of all tasks.
-
-    Returns
-    -------
-    str
-    """
-    return f" In task {t if names is None else repr(names[t])}."
-
-
 def observed(y):
     """Where labels are there: class codes are -1 where they are missing, numbers NaN.
 
@@ -366,76 +299,6 @@ def kept(y, keep):
     ndarray
     """
     return np.where(keep, y, -1 if y.dtype.kind == "i" else np.nan)
-
-
-def check_finite(values, where):
-    """Complain of infinity as scikit-learn does.
-
-    Parameters
-    ----------
-    values : ndarray
-        Floats.
-    where : str
-        Goes to the end of the message.
-    """
-    if np.isinf(values).any():
-        raise ValueError(
-            f"Input y contains infinity or a value too large for {values.dtype!r}.{where}"
-        )
-
-
-def _by(estimator):
-    """Who complains: " by Name", or nothing."""
-    if estimator is None:
-        return ""
-    return f" by {estimator if isinstance(estimator, str) else type(estimator).__name__}"
-
-
-def _label_columns(y, estimator=None):
-    """Columns of `y` in their own containers, their names (None if it has none), shape of `y`."""
-    if y is None:
-        raise ValueError(
-            f"{_by(estimator)[4:] or 'estimator'} requires y to be passed, but the target y is None"
-        )
-    if sparse.issparse(y):
-        raise TypeError(
-            "Sparse data was passed for y, but dense data is required. Use '.toarray()' to convert "
-            "to a dense numpy array."
-        )
-    if hasattr(y, "get_columns"):  # a polars DataFrame
-        return y.get_columns(), list(y.columns), y.shape
-    if hasattr(y, "columns") and hasattr(y, "iloc"):  # a pandas DataFrame
-        return [y.iloc[:, t] for t in range(y.shape[1])], list(y.columns), y.shape
-    if hasattr(y, "dropna") or hasattr(y, "drop_nulls"):  # a Series of either
-        return [y], [None], y.shape
-
-    is_list = isinstance(y, Sequence) and not isinstance(y, (str, bytes))
-    if is_list:
-        y = np.array(y, dtype=object)
-    elif not hasattr(y, "__array__"):
-        raise ValueError(f"Expected array-like (array or non-string sequence), got {y!r}")
-    elif not isinstance(y, np.ma.MaskedArray):
-        y = np.asarray(y)
-    if y.ndim not in (1, 2):
-        raise ValueError(
-            f"Found array with dim {y.ndim}, while y of shape (n_samples,) or (n_samples, n_tasks) "
-            f"is required{_by(estimator)}."
-        )
-    if is_list and y.ndim == 1 and any(isinstance(row, (list, tuple, np.ndarray)) for row in y):
-        raise ValueError("y is a list of rows of different lengths, but each row needs every task")
-    columns = [y] if y.ndim == 1 else list(y.T)
-    if is_list:
-        columns = [_natural(column) for column in columns]
-    return columns, [None] * len(columns), y.shape
-
-
-def _natural(column):
-    """NumPy's own dtype for a column of a list, if all its entries are of one type."""
-    entries = column.tolist()
-    if len(set(map(type, entries))) != 1:
-        return column
-    typed = np.array(entries)
-    return typed if typed.shape == column.shape else column
 
 
 def _encode_column(column, missing_label, where):
@@ -489,7 +352,7 @@ def _encode_numbers(values, missing_label, where):
     if values.dtype.kind == "f":
         check_finite(values, where)
         if (values != np.trunc(values)).any():
-            raise ValueError(
+            raise NotClasses(
                 f"Unknown label type: continuous{'-multioutput' if where else ''}. Maybe you are "
                 "trying to fit a classifier, which expects discrete classes on a regression target "
                 f"with continuous values.{where}"
@@ -533,25 +396,6 @@ def _encode_objects(values, missing_label, where):
     return classes, np.array([code_of.get(key, -1) for key in keys], dtype=np.int32)[slots]
 
 
-def is_missing(value, missing_label):
-    """Whether an object means missing; NaN and NaT are those that differ from themselves.
-
-    Parameters
-    ----------
-    value : object
-        An entry of y.
-    missing_label : scalar
-        One more value that means missing.
-
-    Returns
-    -------
-    bool
-    """
-    if value is None or type(value).__name__ == "NAType" or value != value:
-        return True
-    return not is_missing(missing_label, None) and value == missing_label
-
-
 def _known_classes(classes, n_tasks, missing_label):
     """Sorted labels of each task, from what the caller says they are."""
     if n_tasks == 1 and (len(classes) == 0 or np.ndim(next(iter(classes))) == 0):
@@ -560,7 +404,7 @@ def _known_classes(classes, n_tasks, missing_label):
         raise ValueError(f"classes lists the labels of {len(classes)} tasks, but y has {n_tasks}")
     known = []
     for t, labels in enumerate(classes):
-        columns, _, shape = _label_columns(labels)
+        columns, _, shape = label_columns(labels)
         if len(shape) != 1:
             raise ValueError(f"classes[{t}] must be 1-D, the labels of one task, got {labels!r}")
         known.append(_encode_column(columns[0], missing_label, f" In classes[{t}].")[0])
@@ -579,10 +423,22 @@ def _translation(observed, known, where):
     return np.array([code_of[label] for label in observed.tolist()] + [-1], dtype=np.int32)
 
 
+def _encode_continuous(y):
+    """As if the numbers of the first column were classes."""
+    columns = read_columns(y)
+    values = read_number_column(columns.columns[0], np.nan, "")
+    there = ~np.isnan(values)
+    classes, codes = np.unique(values[there], return_inverse=True)
+    return _scatter(codes, there)[:, np.newaxis], [classes], columns.is_1d
+
+
 def _encode_1d(y, name):
     """Labels and codes of the only column of `y`; the errors name it."""
     try:
-        codes, classes, _, is_1d = encode_labels(y)
+        try:
+            codes, classes, _, is_1d = encode_labels(y)
+        except NotClasses:
+            codes, classes, is_1d = _encode_continuous(y)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}: {error}") from error
     if not is_1d:
