@@ -163,7 +163,7 @@ def stack_tasks(datasets, *, align="rows"):
         X = X if hasattr(X, "shape") else np.asarray(X)
         if len(X.shape) != 2:
             raise ValueError(f"X of data set {d} must be 2-D, got shape {X.shape}")
-        classes, codes = _encode_1d(y, f"y of data set {d}")
+        classes, codes = _encode_1d(y, f"y of data set {d}", may_be_continuous=True)
         if len(codes) != X.shape[0]:
             raise ValueError(f"data set {d} has {X.shape[0]} rows in X, but {len(codes)} in y")
         blocks.append(X)
@@ -432,12 +432,14 @@ def _encode_continuous(y):
     return _scatter(codes, there)[:, np.newaxis], [classes], columns.is_1d
 
 
-def _encode_1d(y, name):
+def _encode_1d(y, name, *, may_be_continuous=False):
     """Labels and codes of the only column of `y`; the errors name it."""
     try:
         try:
             codes, classes, _, is_1d = encode_labels(y)
         except NotClasses:
+            if not may_be_continuous:
+                raise
             codes, classes, is_1d = _encode_continuous(y)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}: {error}") from error

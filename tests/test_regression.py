@@ -509,4 +509,7 @@ def test_feature_maps(feature_map):
 def test_stacked_data_sets_are_tasks():
     (X, y), ((X_s,), (y_s,)) = target(), source().values()
     X_both, Y = stack_tasks([(X, y), (X_s, y_s)])
+    np.testing.assert_array_equal(Y[:30, 0], y)
+    np.testing.assert_array_equal(Y[30:, 1], y_s)
+    assert np.isnan(Y[30:, 0]).all()
     assert MultiTaskRegressor(**QUICK).fit(X_both, Y).predict(X).shape == (30, 2)
