@@ -8,6 +8,7 @@ from skmtl.engine.forward import task_outputs
 from skmtl.metrics import mean_task_r2
 from skmtl.plugins.base import RegressionLoss
 from skmtl.targets import offset_and_scale, read_numbers
+from skmtl.tasks import observed
 
 
 class Regression(RegressorMixin):
@@ -27,7 +28,7 @@ class Regression(RegressorMixin):
     def _read_labels(self, y, *, known=None, estimator=None):
         """``TaskLabels`` of y; there is nothing to know of numbers beforehand."""
         labels = read_numbers(y, missing_label=self.missing_label, estimator=estimator)
-        self.loss_.check_targets(labels.codes)
+        self.loss_.check_targets(labels.codes[observed(labels.codes)])
         return labels
 
     def _class_weights(self, task_classes, task_names=None):
