@@ -19,7 +19,7 @@ __all__ = ["as_source", "make_transfer_pipeline"]
 
 
 def as_source(*datasets):
-    """Pack source data for ``TransferClassifier.fit``, safe from cross-validation.
+    """Pack source data for a transfer's ``fit``, safe from cross-validation.
 
     scikit-learn's cross-validation slices fit parameters that are as long as X. It never slices
     tuples, so the source goes in as tuples of one array per source.
@@ -60,7 +60,7 @@ def make_transfer_pipeline(*steps, memory=None, verbose=False):
     Parameters
     ----------
     *steps : estimator
-        Transformers, then a ``TransferClassifier``.
+        Transformers, then a ``TransferClassifier`` or ``TransferRegressor``.
     memory : str or object with the joblib.Memory interface, default=None
         Cache of fitted transformers, see :func:`sklearn.pipeline.make_pipeline`.
     verbose : bool, default=False
