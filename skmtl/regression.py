@@ -56,7 +56,7 @@ class Regression(RegressorMixin):
         """Numbers that each task predicts, from the trunk's inputs."""
         outputs = task_outputs(layout, theta, Z, range(len(self.y_scale_)))
         return [
-            self.loss_.predict(out)[:, 0] * scale + offset
+            self.loss_.predict(out)[:, 0].astype(np.float64) * scale + offset
             for out, offset, scale in zip(outputs, self.y_offset_, self.y_scale_)
         ]
 

@@ -29,6 +29,7 @@ from skmtl import (
     make_transfer_pipeline,
     stack_tasks,
 )
+from skmtl._compat import CallbackMixin
 from skmtl.metrics import make_task_scorer, mean_task_r2, task_scores
 from skmtl.model_selection import MultiTaskKFold
 from skmtl.plugins.losses import Huber, LogLoss, Pinball
@@ -39,7 +40,7 @@ LINEAR = {"hidden_layer_sizes": (), "solver": "lbfgs", "max_iter": 2000, "tol": 
 LINEAR["random_state"] = 0
 
 
-def numbers(n=60, n_tasks=2, missing=0.0, seed=0, shift=0.0):
+def numbers(n=60, n_tasks=2, missing=0.0, seed=0, shift=0.0, dtype=np.float64):
     """Rows, and numbers of very different sizes that depend on them, with holes."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((n, 4)) + shift
@@ -47,7 +48,7 @@ def numbers(n=60, n_tasks=2, missing=0.0, seed=0, shift=0.0):
     y = np.tanh(X @ w) + X @ w + 0.1 * rng.standard_normal((n, n_tasks))
     y = y * 10.0 ** (3 - 5 * np.arange(n_tasks)) + 5000.0 * (np.arange(n_tasks) == 0)
     y[rng.random(y.shape) < missing] = np.nan
-    return X, y
+    return X.astype(dtype), y
 
 
 def source(n=80, seed=5, shift=0.3):
@@ -413,6 +414,46 @@ def test_partial_fit_and_warm_start_keep_the_units(kind):
     copy = pickle.loads(pickle.dumps(estimator))
     one, other = (theta_of(e.partial_fit(X, y, **keywords)) for e in (copy, estimator))
     np.testing.assert_array_equal(one, other)
+
+
+class Scores:
+    """A callback that keeps the score after each epoch."""
+
+    def __init__(self):
+        self.scores = []
+
+    def setup(self, estimator, context):
+        pass
+
+    teardown = setup
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context, *, X, y, fitted_estimator):
+        self.scores.append(fitted_estimator.score(X, y))
+
+
+@pytest.mark.skipif(
+    not hasattr(CallbackMixin, "set_callbacks"), reason="scikit-learn < 1.9 has no callbacks"
+)
+@BOTH
+def test_callbacks_see_models_in_the_units_of_y(kind):
+    estimator, callback = kind(**{**QUICK, "max_iter": 3}), Scores()
+    X, y, keywords = fit_args(estimator)
+    estimator.set_callbacks(callback).fit(X, y, **keywords)
+    quiet = clone(estimator).set_callbacks()
+    want = [clone(quiet).set_params(max_iter=k).fit(X, y, **keywords) for k in (1, 2, 3, 3)]
+    assert callback.scores == [model.score(X, y) for model in want]
+
+
+def test_float32_rows_give_exact_units():
+    X, y = numbers(dtype=np.float32)
+    reg = MultiTaskRegressor(**QUICK).fit(X, y[:, 0] + 1e9)
+    assert reg.predict(X).dtype == np.float64
+    assert theta_of(reg).dtype == np.float32
+    near = MultiTaskRegressor(**QUICK).fit(X, y[:, 0])
+    np.testing.assert_allclose(reg.predict(X) - 1e9, near.predict(X), rtol=1e-4)
 
 
 # --- transfer ------------------------------------------------------------------------------------
