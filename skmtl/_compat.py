@@ -29,6 +29,7 @@ from inspect import signature
 
 import numpy as np
 from sklearn.base import _fit_context as fit_context
+from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import (
     HasMethods,
     Hidden,
@@ -64,6 +65,7 @@ __all__ = [
     "fit_context",
     "get_feature_names",
     "n_samples",
+    "safe_indexing",
     "validate_params",
 ]
 

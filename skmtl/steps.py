@@ -11,7 +11,17 @@ import numpy as np
 
 
 def run_to_the_end(fitting):
-    """Go through a fit without pauses; gives what the generator returns."""
+    """Go through a fit without pauses.
+
+    Parameters
+    ----------
+    fitting : generator
+
+    Returns
+    -------
+    object
+        What the generator returns.
+    """
     try:
         next(fitting)
         while True:
@@ -28,8 +38,14 @@ class PausableFit:
     estimator : estimator
         Fitted in place when it ends.
     X, y : array-like
+        What it is fitted on.
     fit_params : dict
         What else ``fit`` would get.
+
+    Attributes
+    ----------
+    finished : bool
+        Whether it has come to its end.
     """
 
     def __init__(self, estimator, X, y, fit_params):
@@ -38,7 +54,12 @@ class PausableFit:
         self.finished = False
 
     def advance(self, n_epochs):
-        """Go on until the last stage has had ``n_epochs`` epochs, or has ended.
+        """Go on until the last stage has had some epochs, or has ended.
+
+        Parameters
+        ----------
+        n_epochs : int or inf
+            How many in all.
 
         Returns
         -------

@@ -1,0 +1,134 @@
+"""Multi-task report: every kind of sharing on the same splits, task by task."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.model_selection import check_cv
+from sklearn.utils import check_random_state
+from sklearn.utils.parallel import Parallel, delayed
+
+from skmtl._compat import n_samples, safe_indexing
+from skmtl.metrics import make_task_scorer, task_scores
+from skmtl.model_selection import MultiTaskKFold
+from skmtl.report.base import score_name
+from skmtl.report.paired import size_ratio
+from skmtl.report.sharing_report import BASELINE, MultiTaskReport
+from skmtl.report.steps import check_final_step, final_step, fit_with
+from skmtl.tasks import encode_labels
+
+
+def multitask_report(estimator, X, Y, *, cv=5, scoring=None, n_jobs=None, random_state=None):
+    """Compare sharing between tasks with a net per task and with one head for all, task by task.
+
+    Parameters
+    ----------
+    estimator : MultiTaskClassifier or Pipeline
+        The estimator, or a pipeline that ends in one. Its ``sharing`` is what is compared with
+        "none", and "pooled" beside it where all tasks have the same labels.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        The rows.
+    Y : array-like of shape (n_samples, n_tasks)
+        A column of labels per task, with holes.
+    cv : int, splitter or iterable of (train, test), default=5
+        An int: so many folds of :class:`skmtl.model_selection.MultiTaskKFold`.
+    scoring : str, callable or None, default=None
+        As :func:`skmtl.metrics.task_scores` takes it; None is the accuracy.
+    n_jobs : int, default=None
+        Fits side by side, as joblib has it.
+    random_state : int, RandomState instance or None, default=None
+        Determines the folds. Weights and batches have the estimator's own.
+
+    Returns
+    -------
+    MultiTaskReport
+        Scores and gains per task, and how the tasks' gradients agree.
+
+    Raises
+    ------
+    TypeError
+        If the estimator has no ``sharing``.
+    ValueError
+        If Y has less than two tasks, or if cv gives less than two splits.
+
+    See Also
+    --------
+    skmtl.report.TaskAffinityDisplay : The affinities as a picture.
+
+    Notes
+    -----
+    Standard errors and what is clear are as in :func:`skmtl.report.transfer_report`, over the
+    splits in which a task has a score. The affinities are those of a fit on all rows.
+
+    Examples
+    --------
+    >>> from skmtl import MultiTaskClassifier
+    >>> from skmtl.datasets import load_digits_tasks
+    >>> from skmtl.report import multitask_report
+    >>> X, Y = load_digits_tasks(missing=0.3, random_state=0, return_X_y=True)
+    >>> clf = MultiTaskClassifier((8,), solver="lbfgs", max_iter=1000, random_state=0)
+    >>> report = multitask_report(clf, X[:150], Y[:150], cv=2, random_state=0)
+    >>> report.sharings, report.task_names, len(report.rows)
+    (['none', 'hard'], [0, 1, 2], 8)
+    """
+    check_final_step(estimator, "sharing", "MultiTaskClassifier")
+    last = final_step(estimator)
+    labels = encode_labels(Y, missing_label=last.missing_label)
+    n_tasks = labels.codes.shape[1]
+    if n_tasks < 2:
+        raise ValueError("Y must have a column for each of at least 2 tasks, got 1")
+    if n_samples(X) != len(labels.codes):
+        raise ValueError(f"X has {n_samples(X)} rows, but Y has {len(labels.codes)}")
+    scorer = scoring
+    if not hasattr(scoring, "task_scores"):
+        scorer = make_task_scorer(scoring or "accuracy", missing_label=last.missing_label)
+    sharings, notes = _sharings(last.sharing, labels.classes)
+
+    if isinstance(cv, Integral):
+        seed = check_random_state(random_state).randint(2**31 - 1)
+        cv = MultiTaskKFold(int(cv), random_state=seed)
+    splits = list(check_cv(cv).split(X, Y))
+    if len(splits) < 2:
+        raise ValueError("cv must give at least 2 splits: a standard error needs them; it gave 1")
+    jobs = [(s, sharing) for s in range(len(splits)) for sharing in sharings]
+    found = Parallel(n_jobs=n_jobs)(
+        delayed(_fit_and_score)(
+            estimator,
+            {"sharing": sharing},
+            *(safe_indexing(table, rows) for rows in splits[s] for table in (X, Y)),
+            scorer,
+        )
+        for s, sharing in jobs
+    )
+    scores = {sharing: np.empty((n_tasks, len(splits))) for sharing in sharings}
+    for (s, sharing), of_tasks in zip(jobs, found):
+        scores[sharing][:, s] = of_tasks
+
+    affinity = None
+    if last.solver == "lbfgs":
+        notes.append("no affinity: solver='lbfgs' takes the gradient of all tasks together")
+    elif last.sharing == BASELINE:
+        notes.append("no affinity: with sharing='none' the tasks share no parameters")
+    else:
+        affinity = final_step(fit_with(estimator, {"record_affinity": True}, X, Y)).task_affinity_
+    return MultiTaskReport(
+        scores,
+        task_names=list(range(n_tasks)) if labels.names is None else labels.names.tolist(),
+        n_labels=np.sum(labels.codes >= 0, axis=0),
+        test_to_train=size_ratio(splits),
+        score_name=score_name(scoring),
+        task_affinity=affinity,
+        notes=notes,
+    )
+
+
+def _sharings(own, classes):
+    """What to compare, and notes on what is left out."""
+    different = {tuple(labels.tolist()) for labels in classes if len(labels) > 1}
+    if len(different) > 1 and own != "pooled":
+        return list(dict.fromkeys((BASELINE, own))), ["no pooled fit: the tasks' labels differ"]
+    return list(dict.fromkeys((BASELINE, "pooled", own))), []
+
+
+def _fit_and_score(estimator, parameters, X, Y, X_test, Y_test, scorer):
+    model = fit_with(estimator, parameters, X, Y)
+    return task_scores(model, X_test, Y_test, scoring=scorer)
