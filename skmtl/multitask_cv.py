@@ -9,7 +9,7 @@ from sklearn.utils import check_random_state
 from skmtl._compat import fit_context
 from skmtl.atomic import all_or_nothing
 from skmtl.model_selection import MultiTaskKFold
-from skmtl.multitask import MultiTaskClassifier
+from skmtl.multitask_classifier import MultiTaskClassifier
 from skmtl.search.base import SharingSearch
 from skmtl.search.race import Candidate
 from skmtl.tasks import encode_labels, union_of_labels

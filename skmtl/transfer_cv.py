@@ -12,7 +12,7 @@ from skmtl.plugins.registry import resolve
 from skmtl.search.base import SharingSearch
 from skmtl.search.race import Candidate
 from skmtl.tasks import encode_labels, union_of_labels
-from skmtl.transfer import TransferClassifier
+from skmtl.transfer_classifier import TransferClassifier
 
 STRATEGIES = ("joint", "finetune")
 

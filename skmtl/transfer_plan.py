@@ -16,7 +16,7 @@ class Part(NamedTuple):
         Number of the source; None for the target.
     X : {ndarray, CSR} of shape (n_samples, n_columns)
     codes : ndarray of shape (n_samples,)
-        In the classes of the head, -1 where missing.
+        In the classes of the head, -1 where missing; numbers for regression, NaN where missing.
     weight : ndarray of shape (n_samples,)
         Of the labels, 0 where missing.
     head : int
@@ -40,14 +40,16 @@ class Part(NamedTuple):
 
 
 class Heads(NamedTuple):
-    """The classes of each head, and which head the target and each source have."""
+    """The classes of each head, None for numbers; which head the target and each source have."""
 
     classes: list
     target: int
     sources: list
 
     def codes_in_head(self, codes, classes, head):
-        """Translate codes of ``classes`` into codes of a head's classes; -1 stays."""
+        """Translate codes of ``classes`` into codes of a head's classes; -1 and numbers stay."""
+        if classes is None:
+            return codes
         translation = np.append(np.searchsorted(self.classes[head], classes), -1)
         return translation[codes]
 
@@ -90,6 +92,22 @@ def assign_heads(target_classes, source_classes, share):
             heads.append(classes)
             chosen.append(len(heads) - 1)
     return Heads(heads, 0, chosen)
+
+
+def assign_number_heads(n_sources, share):
+    """Give the target and each source a head, all the same one or each its own.
+
+    Parameters
+    ----------
+    n_sources : int
+    share : bool
+
+    Returns
+    -------
+    Heads
+    """
+    sources = [0] * n_sources if share else list(range(1, n_sources + 1))
+    return Heads([None] * (1 + max(sources, default=0)), 0, sources)
 
 
 class Coefficients(NamedTuple):

@@ -147,6 +147,10 @@ class ClassificationLoss(Loss):
 class RegressionLoss(Loss):
     """A loss on numbers; a head has one output for each."""
 
+    #: Whether estimators may shift targets to mean 0 besides scaling them. Not where 0 is the least
+    #: that targets can be, or means something else.
+    centring = True
+
     def check_targets(self, y):
         """Raise ValueError if the loss is not defined for these numbers, ndarray of any shape."""
 
