@@ -1,13 +1,21 @@
 """Multi-task and transfer learning as scikit-learn estimators."""
 
-from skmtl.multitask import MultiTaskClassifier
+from skmtl.multitask_classifier import MultiTaskClassifier
+from skmtl.multitask_cv import MultiTaskClassifierCV
+from skmtl.multitask_regressor import MultiTaskRegressor
 from skmtl.source import as_source, make_transfer_pipeline
 from skmtl.tasks import stack_tasks
-from skmtl.transfer import TransferClassifier
+from skmtl.transfer_classifier import TransferClassifier
+from skmtl.transfer_cv import TransferClassifierCV
+from skmtl.transfer_regressor import TransferRegressor
 
 __all__ = [
     "MultiTaskClassifier",
+    "MultiTaskClassifierCV",
+    "MultiTaskRegressor",
     "TransferClassifier",
+    "TransferClassifierCV",
+    "TransferRegressor",
     "as_source",
     "make_transfer_pipeline",
     "stack_tasks",

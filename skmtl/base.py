@@ -1,7 +1,6 @@
-"""What both estimators share on the way to a fitted network: check, lay out, train, store."""
+"""What all estimators share on the way to a fitted network: check, lay out, train, store."""
 
 import functools
-from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral, Real
 
@@ -17,7 +16,6 @@ from skmtl._compat import (
     Interval,
     QuickParameters,
     StrOptions,
-    callback_state,
 )
 from skmtl.engine import memory
 from skmtl.engine.activations import ACTIVATIONS
@@ -25,20 +23,20 @@ from skmtl.engine.blocks import OWN, ROLE
 from skmtl.engine.forward import in_blocks
 from skmtl.engine.layout import layout_of
 from skmtl.fitting import EpochTraining, History, Schedule, divergence_message, run_lbfgs
-from skmtl.metrics import mean_task_accuracy
-from skmtl.plugins.base import ClassificationLoss, Start
+from skmtl.plugins.base import Start
 from skmtl.plugins.registry import resolve
 from skmtl.plugins.weightings import Uniform
 from skmtl.prediction import NetworkPredictor
-from skmtl.tasks import encode_labels
+from skmtl.tasks import kept, observed
 from skmtl.threads import blas_threads
 
 
-class NetworkClassifier(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
+class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
     """Base of the estimators: their common parameters and the way to a fitted network.
 
     A subclass describes its domains, tasks and coefficients, and trains what ``_problem`` makes of
-    them with ``_run``; ``_store`` leaves what prediction needs.
+    them with ``_run``; ``_store`` leaves what prediction needs. ``Classification`` or
+    ``Regression``, which goes before this, says what labels are.
     """
 
     _parameter_constraints = {
@@ -60,7 +58,6 @@ class NetworkClassifier(NetworkPredictor, QuickParameters, CallbackMixin, BaseEs
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
         "record_affinity": ["boolean"],
-        "class_weight": [StrOptions({"balanced"}), dict, list, None],
         "missing_label": "no_validation",
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
@@ -89,10 +86,12 @@ class NetworkClassifier(NetworkPredictor, QuickParameters, CallbackMixin, BaseEs
     def _resolve_plugins(self):
         """Look up the plugins; leaves them in ``loss_``, ``penalty_`` and so on."""
         self.loss_ = resolve("losses", self.loss, "loss")
-        if not isinstance(self.loss_, ClassificationLoss):
+        kind, on_what = self._loss_kind
+        if not isinstance(self.loss_, kind):
+            other = "on numbers" if on_what == "on classes" else "on classes"
             raise ValueError(
-                f"The 'loss' parameter of {type(self).__name__} must be a loss on classes. Got "
-                f"{self.loss!r}, a loss on numbers, instead."
+                f"The 'loss' parameter of {type(self).__name__} must be a loss {on_what}. Got "
+                f"{self.loss!r}, a loss {other}, instead."
             )
         self.penalty_ = resolve("penalties", self.penalty, "penalty")
         self.weighting_ = resolve("weightings", self.weighting, "weighting")
@@ -118,9 +117,9 @@ class NetworkClassifier(NetworkPredictor, QuickParameters, CallbackMixin, BaseEs
     def _uses_lbfgs(self):
         return isinstance(self.solver, str) and self.solver == "lbfgs"
 
-    def _validation_rows(self, X, codes, weight, X_val, y_val, rng):
-        """Rows to train on, and (X, codes) to validate on or None."""
-        everything = np.arange(codes.shape[0])
+    def _validation_rows(self, X, y, weight, X_val, y_val, rng):
+        """Rows to train on, and (X, encoded labels) to validate on or None."""
+        everything = np.arange(y.shape[0])
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val must be given together.")
         if X_val is not None and not self.early_stopping:
@@ -128,30 +127,29 @@ class NetworkClassifier(NetworkPredictor, QuickParameters, CallbackMixin, BaseEs
         if not self.early_stopping:
             return everything, None
         if X_val is None:
-            codes = np.where(weight > 0, codes, -1)
-            train, held_out = self._split_off_validation(codes, rng)
-            return train, (X[held_out], codes[held_out])
-        labels = encode_labels(
-            y_val, missing_label=self.missing_label, classes=self._task_classes, estimator=self
-        )
+            y = kept(y, weight > 0)
+            train, held_out = self._split_off_validation(y, rng)
+            return train, (X[held_out], y[held_out])
+        labels = self._read_labels(y_val, known=self._task_classes, estimator=self)
         Z = self._inputs_of_validated(self._validate_X(X_val))
         check_consistent_length(X_val, labels.codes)
-        if labels.codes.max() < 0:
+        if not observed(labels.codes).any():
             raise ValueError("y_val has no label: there is nothing to validate on.")
         return everything, (Z, labels.codes)
 
-    def _split_off_validation(self, codes, rng):
-        """Labelled rows to train on and to validate on, stratified where there is one task."""
-        rows, one_task = np.flatnonzero((codes >= 0).any(axis=1)), codes.shape[1] == 1
+    def _split_off_validation(self, y, rng):
+        """Labelled rows to train on and to validate on, stratified where one task has classes."""
+        there = observed(y)
+        rows = np.flatnonzero(there.any(axis=1))
+        stratified = y.shape[1] == 1 and y.dtype.kind == "i"
         try:
             train, held_out = train_test_split(
                 rows,
                 test_size=self.validation_fraction,
                 random_state=int(rng.integers(np.iinfo(np.int32).max)),
-                stratify=codes[rows, 0] if one_task else None,
+                stratify=y[rows, 0] if stratified else None,
             )
-            observed = (codes >= 0).any(axis=0)
-            lost = np.flatnonzero(observed & (codes[train] < 0).all(axis=0))
+            lost = np.flatnonzero(there.any(axis=0) & ~there[train].any(axis=0))
             if lost.size:
                 raise ValueError(f"no label of task {lost[0]} is left")
         except ValueError as error:
@@ -162,29 +160,17 @@ class NetworkClassifier(NetworkPredictor, QuickParameters, CallbackMixin, BaseEs
             ) from error
         return train, held_out
 
-    def _scorer_of(self, problem, Z, codes):
+    def _scorer_of(self, problem, Z, y):
         """Function that scores the problem's theta, as it then is, on validation rows."""
 
         def score():
             layout = problem.layout
-            predict = functools.partial(self._most_probable, layout, problem.theta)
-            return mean_task_accuracy(codes, np.column_stack(in_blocks(predict, layout, Z)))
+            predict = functools.partial(self._encoded_predictions, layout, problem.theta)
+            return self._mean_score(y, np.column_stack(in_blocks(predict, layout, Z)))
 
         return score
 
     # --- train and store ------------------------------------------------------------------------
-
-    @contextmanager
-    def _all_or_nothing(self):
-        """Leave the estimator as it was if the fit fails."""
-        before = self.__dict__.copy()
-        try:
-            yield
-        except BaseException:
-            to_tear_down = callback_state(self)
-            self.__dict__.clear()
-            self.__dict__.update({**before, **to_tear_down})
-            raise
 
     def _generator(self):
         """The fit's own generator, seeded from ``random_state``."""
@@ -290,10 +276,6 @@ class NetworkClassifier(NetworkPredictor, QuickParameters, CallbackMixin, BaseEs
         if self._uses_lbfgs:
             return "partial_fit needs a stochastic solver, not solver='lbfgs'."
 
-    def _check_first_classes(self, classes):
-        if classes is None and not hasattr(self, "_theta"):
-            raise ValueError("classes must be passed on the first call to partial_fit.")
-
     def _where_to_resume(self):
         """The generator, and after the first ``partial_fit`` the optimizer's state and steps."""
         if not hasattr(self, "_resume"):
@@ -336,10 +318,6 @@ class NetworkClassifier(NetworkPredictor, QuickParameters, CallbackMixin, BaseEs
                 "fit; set warm_start=False to begin anew."
             )
         return memory.copy(self._theta, dtype)
-
-    def _n_outputs(self, classes):
-        """Outputs of a head; a constant needs none, but has one."""
-        return 1 if len(classes) == 1 else self.loss_.n_outputs(classes)
 
     def _store(self, problem, history):
         """Leave the fitted network and the curves of its training."""
@@ -401,28 +379,3 @@ def has_partial_fit(estimator):
     if obstacle is not None:
         raise AttributeError(obstacle)
     return True
-
-
-def known_classes(classes, known):
-    """The classes of the first call to ``partial_fit``, which a later one must not contradict.
-
-    Parameters
-    ----------
-    classes : array-like, list of array-like, or None
-        As given to the later call.
-    known : list of ndarray
-        Those of each task.
-
-    Returns
-    -------
-    list of ndarray
-    """
-    if classes is not None:
-        given = [classes] if len(known) == 1 and np.ndim(next(iter(classes))) == 0 else classes
-        same = len(given) == len(known)
-        if not same or not all(map(np.array_equal, map(np.unique, given), known)):
-            raise ValueError(
-                f"classes={classes!r} differs from those of the first call to partial_fit: "
-                f"{known!r}."
-            )
-    return known

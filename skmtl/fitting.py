@@ -132,6 +132,8 @@ class EpochTraining:
     def advance(self, n_epochs=np.inf):
         """Train until there have been ``n_epochs`` epochs, or training ends.
 
+        Whoever asks for no more than ``max_iter`` epochs is not told that these are over.
+
         Raises
         ------
         ValueError
@@ -140,7 +142,8 @@ class EpochTraining:
         max_iter = self._schedule.max_iter
         while not self.ended and self.history.n_iter < min(n_epochs, max_iter):
             self.ended = self._some_epochs(int(min(n_epochs, max_iter)))
-        if not self.ended and self.history.n_iter == max_iter:
+        is_over = self.ended or self.history.n_iter == max_iter
+        if not self.ended and is_over and n_epochs > max_iter:
             self.ended = True
             warnings.warn(
                 f"Stochastic optimizer: max_iter={max_iter} epochs are over and the optimization "
@@ -148,7 +151,7 @@ class EpochTraining:
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        if self.ended and self._best_theta is not None:
+        if is_over and self._best_theta is not None:
             self._problem.theta[:] = self._best_theta
 
     def _some_epochs(self, n_epochs):

@@ -6,15 +6,16 @@ from inspect import signature
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_regressor
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import accuracy_score, get_scorer
 from sklearn.utils.metadata_routing import UNUSED
 
 from skmtl._compat import check_sample_weight
-from skmtl.tasks import encode_labels
+from skmtl.targets import read_numbers
+from skmtl.tasks import encode_labels, observed
 
-__all__ = ["make_task_scorer", "mean_task_accuracy", "task_scores"]
+__all__ = ["make_task_scorer", "mean_task_accuracy", "mean_task_r2", "task_scores"]
 
 
 def make_task_scorer(
@@ -103,7 +104,8 @@ def task_scores(estimator, X, y, *, scoring="accuracy", sample_weight=None):
     Parameters
     ----------
     estimator : estimator
-        A fitted classifier of one or several tasks.
+        A fitted classifier or regressor of one or several tasks; for the latter name a `scoring`
+        such as "r2".
     X : array-like of shape (n_samples, n_features)
         Inputs.
     y : array-like of shape (n_samples,) or (n_samples, n_tasks)
@@ -162,6 +164,45 @@ def mean_task_accuracy(y_true, y_pred, sample_weight=None):
         accuracy = weight @ (observed & (y_pred == y_true)) / total
     accuracy[(y_pred < 0).any(axis=0)] = np.nan
     return _average(accuracy, total, "macro")
+
+
+def mean_task_r2(y_true, y_pred, sample_weight=None):
+    """Mean over tasks of the R2 on observed numbers.
+
+    Parameters
+    ----------
+    y_true, y_pred : ndarray of shape (n_samples, n_tasks)
+        Numbers, NaN in ``y_true`` where missing.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    float
+        Mean over the tasks with at least two observed numbers (of positive weight); NaN, with an
+        ``UndefinedMetricWarning``, if there are none. Where all numbers of a task are the same its
+        R2 is 1 if they are met, else 0, as in scikit-learn.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl.metrics import mean_task_r2
+    >>> y = np.array([[1.0, 5.0], [3.0, np.nan], [5.0, 9.0]])
+    >>> mean_task_r2(y, np.array([[1.0, 7.0], [3.0, 7.0], [5.0, 7.0]]))
+    0.5
+    """
+    weight = check_sample_weight(sample_weight, y_true)
+    n_tasks = y_true.shape[1]
+    scores, totals = np.full(n_tasks, np.nan), np.zeros(n_tasks)
+    for t in range(n_tasks):
+        rows = np.flatnonzero((weight > 0) & ~np.isnan(y_true[:, t]))
+        if rows.size < 2:
+            continue
+        true, w, totals[t] = y_true[rows, t], weight[rows], weight[rows].sum()
+        error = w @ (true - y_pred[rows, t]) ** 2
+        spread = w @ (true - np.average(true, weights=w)) ** 2
+        scores[t] = 1 - error / spread if spread > 0 else float(error == 0)
+    return _average(scores, totals, "macro")
 
 
 class _TaskScorer(BaseEstimator):
@@ -224,7 +265,10 @@ class _TaskScorer(BaseEstimator):
 
     def task_scores(self, estimator, X, y, sample_weight=None, only=None):
         """Score and weight (or number of labels) per task; `only` names the one to be scored."""
-        codes, label_sets, names, is_1d = encode_labels(y, missing_label=self.missing_label)
+        numbers = _predicts_numbers(estimator)
+        read = read_numbers if numbers else encode_labels
+        codes, label_sets, names, is_1d = read(y, missing_label=self.missing_label)
+        there = observed(codes)
         func, methods, sign, kwargs = self._metric()
         method = next((method for method in methods if hasattr(estimator, method)), None)
         if method is None:
@@ -243,16 +287,17 @@ class _TaskScorer(BaseEstimator):
                     f"y has {n_tasks} tasks, so that estimator.classes_ must be a list of "
                     f"{n_tasks} arrays, got {known!r}"
                 )
-        responses = _responses(estimator, method, X, n_tasks)
+        responses = _responses(estimator, method, X, n_tasks, numbers)
         weight = check_sample_weight(sample_weight, codes)
         scores = np.full(n_tasks, np.nan)
-        weights = weight @ (codes >= 0)
+        weights = weight @ there
         for t in tasks:
             labels, classes, response = label_sets[t], known[t], responses[t]
             if weights[t] == 0 or response is None:
                 continue
-            rows, arguments = np.flatnonzero(codes[:, t] >= 0), kwargs
-            y_true, y_pred = labels[codes[rows, t]], response[rows]
+            rows, arguments = np.flatnonzero(there[:, t]), kwargs
+            y_true = codes[rows, t] if numbers else labels[codes[rows, t]]
+            y_pred = response[rows]
             if method != "predict":
                 if len(classes) < 2 or not np.isin(labels, classes).all():
                     continue
@@ -294,10 +339,16 @@ def _index_of(task, names, n_tasks, estimator):
     return known.index(task)
 
 
-def _responses(estimator, method, X, n_tasks):
+def _predicts_numbers(estimator):
+    return hasattr(estimator, "__sklearn_tags__") and is_regressor(estimator)
+
+
+def _responses(estimator, method, X, n_tasks, numbers):
     """What the estimator says about each task; None where it predicts that the label is missing."""
     response = getattr(estimator, method)(X)
-    if method == "predict":
+    if numbers:
+        response = [None if np.isnan(c).any() else c for c in read_numbers(response).codes.T]
+    elif method == "predict":
         codes, classes, _, _ = encode_labels(response)
         missing = (codes < 0).any(axis=0)
         response = [None if missing[t] else c[codes[:, t]] for t, c in enumerate(classes)]

@@ -7,7 +7,8 @@ import numpy as np
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state
 
-from skmtl.tasks import encode_labels
+from skmtl.targets import read_numbers
+from skmtl.tasks import NotClasses, encode_labels, observed
 
 __all__ = ["MultiTaskKFold"]
 
@@ -22,7 +23,8 @@ class MultiTaskKFold(BaseCrossValidator):
 
     The classes of all tasks, the labels of each task and the rows are spread over the folds as
     evenly as they can be at once. Labels may be missing, where ``cv=5`` makes scikit-learn refuse
-    `y` before any estimator sees it. With 1-D `y` this is a stratified k-fold.
+    `y` before any estimator sees it. With 1-D `y` this is a stratified k-fold. Where `y` holds
+    continuous numbers, for regression, just the labels of each task are spread.
 
     Parameters
     ----------
@@ -93,7 +95,7 @@ class MultiTaskKFold(BaseCrossValidator):
                 f"random_state={self.random_state!r} has no effect with shuffle=False; leave it "
                 "None, or set shuffle=True"
             )
-        codes, _, names, _ = encode_labels(y, estimator=self)
+        codes, names = _strata(y, estimator=self)
         if n_splits > len(codes):
             raise ValueError(f"n_splits={n_splits} is more than the number of rows, {len(codes)}")
         order = np.arange(len(codes))
@@ -117,6 +119,16 @@ class MultiTaskKFold(BaseCrossValidator):
             )
         for k in range(n_splits):
             yield fold == k
+
+
+def _strata(y, estimator):
+    """Codes of what to spread: classes, or, of continuous numbers, that they are there; names."""
+    try:
+        labels = encode_labels(y, estimator=estimator)
+    except NotClasses:
+        labels = read_numbers(y, estimator=estimator)
+        return np.where(observed(labels.codes), 0, -1), labels.names
+    return labels.codes, labels.names
 
 
 def _assign_folds(codes, n_splits, order):

@@ -6,19 +6,20 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
-from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
 
 from skmtl._compat import get_feature_names
+from skmtl.plugins.base import RegressionLoss
 from skmtl.rows import is_plain
-from skmtl.tasks import encode_labels
+from skmtl.tasks import observed
 
 __all__ = ["as_source", "make_transfer_pipeline"]
 
 
 def as_source(*datasets):
-    """Pack source data for ``TransferClassifier.fit``, safe from cross-validation.
+    """Pack source data for a transfer's ``fit``, safe from cross-validation.
 
     scikit-learn's cross-validation slices fit parameters that are as long as X. It never slices
     tuples, so the source goes in as tuples of one array per source.
@@ -59,7 +60,7 @@ def make_transfer_pipeline(*steps, memory=None, verbose=False):
     Parameters
     ----------
     *steps : estimator
-        Transformers, then a ``TransferClassifier``.
+        Transformers, then a ``TransferClassifier`` or ``TransferRegressor``.
     memory : str or object with the joblib.Memory interface, default=None
         Cache of fitted transformers, see :func:`sklearn.pipeline.make_pipeline`.
     verbose : bool, default=False
@@ -88,7 +89,7 @@ def make_transfer_pipeline(*steps, memory=None, verbose=False):
 
 
 class Labelled(NamedTuple):
-    """A target or source: rows, codes of their labels (-1: none), and the classes."""
+    """A target or source: rows, their encoded labels, and the classes (None for numbers)."""
 
     X: object
     codes: np.ndarray
@@ -103,7 +104,7 @@ def validate_sources(
     target_names,
     same_columns,
     dtype,
-    missing_label,
+    read,
     classes=None,
 ):
     """Check the source arguments of ``fit``.
@@ -120,7 +121,8 @@ def validate_sources(
         Whether the sources must have the target's columns.
     dtype : dtype
         Of the target, and so of the fit.
-    missing_label : scalar
+    read : callable
+        Encodes labels: the estimator's ``_read_labels``.
     classes : list of ndarray, default=None
         The labels of each source, if they are known from before.
 
@@ -163,30 +165,40 @@ def validate_sources(
                 X, accept_sparse="csr", dtype=dtype, order="C", input_name=f"X_source[{s}]"
             )
         known = None if classes is None else [classes[s]]
-        labels = encode_labels(y, missing_label=missing_label, classes=known)
+        labels = read(y, known=known)
         if not labels.is_1d:
             raise ValueError(
                 f"y_source[{s}] must be 1-D: a source is one task. Got {labels.codes.shape[1]} "
                 "columns; pass them as several sources with the same X."
             )
         check_consistent_length(X, labels.codes)
-        if labels.codes.max() < 0:
+        if not observed(labels.codes).any():
             raise ValueError(f"y_source[{s}] has no label.")
         sources.append(Labelled(X, labels.codes[:, 0], labels.classes[0]))
     return sources
 
 
+class Numbers(NamedTuple):
+    """How a head's outputs become numbers: ``offset + scale * link(output)``."""
+
+    offset: float
+    scale: float
+    link: Callable
+
+
 class Pretrained(NamedTuple):
     """Weights to start from: (weight, bias) of each trunk layer and head layer, and classes.
 
-    ``fisher`` gives the diagonal of their Fisher information in the same form; None where the
-    source's data are not at hand.
+    ``numbers`` says what the head's outputs are where they are numbers. ``fisher`` gives the
+    diagonal of their Fisher information in the same form; None where the source's data are not at
+    hand.
     """
 
     trunk: list
     head: list
     classes: np.ndarray
     activation: str
+    numbers: Numbers | None = None
     fisher: Callable | None = None
 
 
@@ -196,8 +208,8 @@ def read_source_model(model):
     Parameters
     ----------
     model : estimator
-        A fitted MLPClassifier of scikit-learn or estimator of skmtl, as it is or in a
-        FrozenEstimator, which ``clone`` keeps fitted.
+        A fitted MLPClassifier or MLPRegressor of scikit-learn or estimator of skmtl, as it is or in
+        a FrozenEstimator, which ``clone`` keeps fitted.
 
     Returns
     -------
@@ -216,33 +228,45 @@ def read_source_model(model):
         "The 'source_model' parameter, this %(name)s, is not fitted. clone and cross-validation "
         "leave it fitted only in a sklearn.frozen.FrozenEstimator."
     )
-    if isinstance(model, MLPClassifier):
+    if isinstance(model, (MLPClassifier, MLPRegressor)):
         check_is_fitted(model, msg=message)
         layers = list(zip(model.coefs_, model.intercepts_))
-        return Pretrained(layers[:-1], layers[-1:], model.classes_, model.activation)
+        classes, numbers = getattr(model, "classes_", None), None
+        if classes is None and model.out_activation_ == "identity":
+            numbers = Numbers(0.0, 1.0, RegressionLoss.predict)
+        return Pretrained(layers[:-1], layers[-1:], classes, model.activation, numbers)
     if not (hasattr(model, "head_coefs_") or hasattr(model, "head_layer_sizes")):
         raise TypeError(
-            "The 'source_model' parameter must be a fitted MLPClassifier of scikit-learn or "
-            f"estimator of skmtl, best in a sklearn.frozen.FrozenEstimator. Got {model!r} instead."
+            "The 'source_model' parameter must be a fitted MLPClassifier or MLPRegressor of "
+            "scikit-learn or estimator of skmtl, best in a sklearn.frozen.FrozenEstimator. Got "
+            f"{model!r} instead."
         )
     check_is_fitted(model, msg=message)
     if any(weight.ndim == 3 for weight in model.coefs_):
         raise ValueError("A source_model with sharing='none' has no shared layers to start from.")
-    only = len(model.head_coefs_) == 1
-    classes = model.classes_ if only and isinstance(model.classes_, np.ndarray) else None
-    head = list(zip(model.head_coefs_[0], model.head_intercepts_[0])) if only else []
-    return Pretrained(list(zip(model.coefs_, model.intercepts_)), head, classes, model.activation)
+    trunk = list(zip(model.coefs_, model.intercepts_))
+    if len(model.head_coefs_) > 1:
+        return Pretrained(trunk, [], None, model.activation)
+    head = list(zip(model.head_coefs_[0], model.head_intercepts_[0]))
+    if isinstance(model.loss_, RegressionLoss):
+        link = type(model.loss_).predict
+        numbers = Numbers(model.y_offset_[0], model.y_scale_[0], link)
+        return Pretrained(trunk, head, None, model.activation, numbers)
+    classes = model.classes_ if isinstance(model.classes_, np.ndarray) else None
+    return Pretrained(trunk, head, classes, model.activation)
 
 
-def as_pretrained(problem, classes):
+def as_pretrained(problem, classes, numbers):
     """The trunk and first head of a trained network, to start the next stage from.
 
     Parameters
     ----------
     problem : Problem
         The stage that is over.
-    classes : ndarray
+    classes : ndarray or None
         Labels of the first head.
+    numbers : Numbers or None
+        What it gives, if that is numbers.
 
     Returns
     -------
@@ -252,7 +276,8 @@ def as_pretrained(problem, classes):
 
     def part_of(vector, fisher=None):
         trunk, head = _trunk_and_head(layout, vector)
-        return Pretrained(trunk, head, classes, layout.architecture.activation, fisher)
+        activation = layout.architecture.activation
+        return Pretrained(trunk, head, classes, activation, numbers, fisher)
 
     return part_of(theta, lambda: part_of(problem.fisher()))
 
@@ -262,6 +287,25 @@ def _trunk_and_head(layout, theta):
     trunk = [layout.weight_bias(theta, layer) for layer in layout.trunk[0]]
     head = [layout.weight_bias(theta, layer) for layer in layout.heads[0]]
     return trunk, [*head, layout.output_weight_bias(theta, 0)]
+
+
+def head_fits(layout, pretrained):
+    """Whether the head of a source model has the layers of the first head.
+
+    Parameters
+    ----------
+    layout : Layout
+        Of the network to start.
+    pretrained : Pretrained
+        The source model's weights.
+
+    Returns
+    -------
+    bool
+    """
+    layers = [*layout.heads[0].tolist(), layout.outputs[0].tolist()]
+    wanted = [(n_in, n_out) for _, _, n_in, n_out in layers]
+    return wanted == [weight.shape for weight, _ in pretrained.head]
 
 
 def take_weights(layout, theta, pretrained, with_head):
@@ -299,7 +343,7 @@ def take_weights(layout, theta, pretrained, with_head):
         _trunk_and_head(layout, vector) for vector in (theta, written)
     )
     triples = list(zip(trunk, pretrained.trunk, trunk_written))
-    if with_head and [w.shape for w, _ in head] == [w.shape for w, _ in pretrained.head]:
+    if with_head and head_fits(layout, pretrained):
         triples += zip(head, pretrained.head, head_written)
     for mine, theirs, flags in triples:
         for k in (0, 1):  # weight, bias

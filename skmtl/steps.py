@@ -16,6 +16,7 @@ def run_to_the_end(fitting):
     Parameters
     ----------
     fitting : generator
+        What ``_fitting`` of an estimator gives.
 
     Returns
     -------
@@ -78,6 +79,17 @@ class PausableFit:
             self.finished, self._arguments, self._fitting = True, None, None
             return self._estimator
         return _with_attributes(self._estimator, fitted())
+
+    @property
+    def max_iter(self):
+        """Epochs of the last stage at most.
+
+        Returns
+        -------
+        int
+            The estimator's.
+        """
+        return self._estimator.max_iter
 
     def close(self):
         """Give up: lets go of the data and of the weights."""

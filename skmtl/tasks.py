@@ -1,18 +1,28 @@
 """Label columns: `y` as people have it to class codes, and one data set per task to a wide `y`."""
 
 import sys
-import warnings
-from collections.abc import Sequence
 from numbers import Number
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
-from sklearn.exceptions import DataConversionWarning
+
+from skmtl.columns import (
+    check_finite,
+    in_task,
+    is_missing,
+    label_columns,
+    read_columns,
+    read_number_column,
+)
 
 __all__ = ["TaskLabels", "encode_labels", "spread_tasks", "stack_tasks"]
 
 EXACT = 2**53  # float64 holds every integer up to here
+
+
+class NotClasses(ValueError):
+    """Labels that are continuous numbers."""
 
 
 class TaskLabels(NamedTuple):
@@ -84,35 +94,18 @@ def encode_labels(y, *, missing_label=np.nan, classes=None, estimator=None):
     """
     if np.ndim(missing_label) != 0:
         raise TypeError(f"missing_label must be a scalar such as -1 or '?', got {missing_label!r}")
-    columns, names, shape = _label_columns(y, estimator)
-    if 0 in shape:
-        what = "sample" if shape[0] == 0 else "feature"
-        raise ValueError(
-            f"Found array with 0 {what}(s) (shape={shape}) while a minimum of 1 is required for y"
-            f"{_by(estimator)}."
-        )
-    is_1d = len(columns) == 1
-    if is_1d and len(shape) == 2:
-        warnings.warn(
-            "A column-vector y was passed when a 1d array was expected. Please change the shape of "
-            "y to (n_samples, ), for example using ravel().",
-            DataConversionWarning,
-            stacklevel=2,
-        )
-    if is_1d or not all(isinstance(name, str) for name in names):
-        names = None
+    columns, names, n_rows, is_1d = read_columns(y, estimator)
     known = None if classes is None else _known_classes(classes, len(columns), missing_label)
 
-    codes = np.empty((shape[0], len(columns)), dtype=np.int32)
+    codes = np.empty((n_rows, len(columns)), dtype=np.int32)
     found = []
     for t, column in enumerate(columns):
-        where = "" if is_1d else f" In task {t if names is None else repr(names[t])}."
+        where = "" if is_1d else in_task(t, names)
         observed, column_codes = _encode_column(column, missing_label, where)
         if known is not None:
             column_codes = _translation(observed, known[t], where)[column_codes]
         codes[:, t] = column_codes
         found.append(observed)
-    names = None if names is None else np.array(names, dtype=object)
     return TaskLabels(codes, found if known is None else known, names, is_1d)
 
 
@@ -122,7 +115,8 @@ def stack_tasks(datasets, *, align="rows"):
     Parameters
     ----------
     datasets : list of (X, y) tuples
-        One data set per task: `X` of shape (n_samples, n_features) and its 1-D labels `y`.
+        One data set per task: `X` of shape (n_samples, n_features) and its 1-D `y`, labels or
+        numbers.
     align : {"rows", "blocks"}, default="rows"
         "rows" if all data sets have the same columns: `X` is stacked. "blocks" if each has its
         own: `X` is block diagonal.
@@ -169,7 +163,7 @@ def stack_tasks(datasets, *, align="rows"):
         X = X if hasattr(X, "shape") else np.asarray(X)
         if len(X.shape) != 2:
             raise ValueError(f"X of data set {d} must be 2-D, got shape {X.shape}")
-        classes, codes = _encode_1d(y, f"y of data set {d}")
+        classes, codes = _encode_1d(y, f"y of data set {d}", may_be_continuous=True)
         if len(codes) != X.shape[0]:
             raise ValueError(f"data set {d} has {X.shape[0]} rows in X, but {len(codes)} in y")
         blocks.append(X)
@@ -222,15 +216,34 @@ def spread_tasks(y, task):
     array([3, 7])
     """
     classes, codes = _encode_1d(y, "y")
-    task_ids, columns = _encode_1d(task, "task")
-    if len(codes) != len(columns):
-        raise ValueError(f"y has {len(codes)} rows, but task has {len(columns)}")
-    if columns.min() < 0:
-        raise ValueError(f"task must be known in every row, but row {columns.argmin()} has none")
+    task_ids, columns = columns_of_tasks(task, len(codes))
     hole = _hole(classes)
     Y = np.full((len(codes), len(task_ids)), hole)
     Y[np.arange(len(Y)), columns] = np.append(classes.astype(Y.dtype), hole)[codes]
     return Y, task_ids
+
+
+def columns_of_tasks(task, n_rows):
+    """Ids of the tasks, sorted, and the column of each row's task.
+
+    Parameters
+    ----------
+    task : array-like of shape (n_rows,)
+        Integers or strings, none missing.
+    n_rows : int
+        Rows of y.
+
+    Returns
+    -------
+    task_ids : ndarray of shape (n_tasks,)
+    columns : ndarray of shape (n_rows,), int32
+    """
+    task_ids, columns = _encode_1d(task, "task")
+    if n_rows != len(columns):
+        raise ValueError(f"y has {n_rows} rows, but task has {len(columns)}")
+    if columns.min() < 0:
+        raise ValueError(f"task must be known in every row, but row {columns.argmin()} has none")
+    return task_ids, columns
 
 
 def union_of_labels(label_sets):
@@ -256,58 +269,36 @@ def union_of_labels(label_sets):
     return np.unique(np.concatenate(label_sets))
 
 
-def _by(estimator):
-    """Who complains: " by Name", or nothing."""
-    if estimator is None:
-        return ""
-    return f" by {estimator if isinstance(estimator, str) else type(estimator).__name__}"
+def observed(y):
+    """Where labels are there: class codes are -1 where they are missing, numbers NaN.
+
+    Parameters
+    ----------
+    y : ndarray
+        Encoded labels: integer codes, or numbers in floats.
+
+    Returns
+    -------
+    ndarray of bool
+    """
+    return y >= 0 if y.dtype.kind == "i" else ~np.isnan(y)
 
 
-def _label_columns(y, estimator=None):
-    """Columns of `y` in their own containers, their names (None if it has none), shape of `y`."""
-    if y is None:
-        raise ValueError(
-            f"{_by(estimator)[4:] or 'estimator'} requires y to be passed, but the target y is None"
-        )
-    if sparse.issparse(y):
-        raise TypeError(
-            "Sparse data was passed for y, but dense data is required. Use '.toarray()' to convert "
-            "to a dense numpy array."
-        )
-    if hasattr(y, "get_columns"):  # a polars DataFrame
-        return y.get_columns(), list(y.columns), y.shape
-    if hasattr(y, "columns") and hasattr(y, "iloc"):  # a pandas DataFrame
-        return [y.iloc[:, t] for t in range(y.shape[1])], list(y.columns), y.shape
-    if hasattr(y, "dropna") or hasattr(y, "drop_nulls"):  # a Series of either
-        return [y], [None], y.shape
+def kept(y, keep):
+    """Encoded labels, missing where they are not to be kept.
 
-    is_list = isinstance(y, Sequence) and not isinstance(y, (str, bytes))
-    if is_list:
-        y = np.array(y, dtype=object)
-    elif not hasattr(y, "__array__"):
-        raise ValueError(f"Expected array-like (array or non-string sequence), got {y!r}")
-    elif not isinstance(y, np.ma.MaskedArray):
-        y = np.asarray(y)
-    if y.ndim not in (1, 2):
-        raise ValueError(
-            f"Found array with dim {y.ndim}, while y of shape (n_samples,) or (n_samples, n_tasks) "
-            f"is required{_by(estimator)}."
-        )
-    if is_list and y.ndim == 1 and any(isinstance(row, (list, tuple, np.ndarray)) for row in y):
-        raise ValueError("y is a list of rows of different lengths, but each row needs every task")
-    columns = [y] if y.ndim == 1 else list(y.T)
-    if is_list:
-        columns = [_natural(column) for column in columns]
-    return columns, [None] * len(columns), y.shape
+    Parameters
+    ----------
+    y : ndarray
+        Encoded labels, as in :func:`observed`.
+    keep : ndarray of bool
+        Which ones to keep.
 
-
-def _natural(column):
-    """NumPy's own dtype for a column of a list, if all its entries are of one type."""
-    entries = column.tolist()
-    if len(set(map(type, entries))) != 1:
-        return column
-    typed = np.array(entries)
-    return typed if typed.shape == column.shape else column
+    Returns
+    -------
+    ndarray
+    """
+    return np.where(keep, y, -1 if y.dtype.kind == "i" else np.nan)
 
 
 def _encode_column(column, missing_label, where):
@@ -359,12 +350,9 @@ def _encode_numbers(values, missing_label, where):
     if len(values) == 0:
         return values, np.empty(0, dtype=np.int32)
     if values.dtype.kind == "f":
-        if np.isinf(values).any():
-            raise ValueError(
-                f"Input y contains infinity or a value too large for {values.dtype!r}.{where}"
-            )
+        check_finite(values, where)
         if (values != np.trunc(values)).any():
-            raise ValueError(
+            raise NotClasses(
                 f"Unknown label type: continuous{'-multioutput' if where else ''}. Maybe you are "
                 "trying to fit a classifier, which expects discrete classes on a regression target "
                 f"with continuous values.{where}"
@@ -389,7 +377,7 @@ def _encode_objects(values, missing_label, where):
         slots = np.fromiter(slots, dtype=np.int32, count=len(values))
     except TypeError:  # unhashable
         raise _unknown_type("unknown", where) from None
-    labels = [key for key in keys if not _is_missing(key, missing_label)]
+    labels = [key for key in keys if not is_missing(key, missing_label)]
     strings = sorted(label for label in labels if isinstance(label, str))
     others = [label for label in labels if not isinstance(label, str)]
     if strings and others:
@@ -408,13 +396,6 @@ def _encode_objects(values, missing_label, where):
     return classes, np.array([code_of.get(key, -1) for key in keys], dtype=np.int32)[slots]
 
 
-def _is_missing(value, missing_label):
-    """Whether an object means missing; NaN and NaT are those that differ from themselves."""
-    if value is None or type(value).__name__ == "NAType" or value != value:
-        return True
-    return not _is_missing(missing_label, None) and value == missing_label
-
-
 def _known_classes(classes, n_tasks, missing_label):
     """Sorted labels of each task, from what the caller says they are."""
     if n_tasks == 1 and (len(classes) == 0 or np.ndim(next(iter(classes))) == 0):
@@ -423,7 +404,7 @@ def _known_classes(classes, n_tasks, missing_label):
         raise ValueError(f"classes lists the labels of {len(classes)} tasks, but y has {n_tasks}")
     known = []
     for t, labels in enumerate(classes):
-        columns, _, shape = _label_columns(labels)
+        columns, _, shape = label_columns(labels)
         if len(shape) != 1:
             raise ValueError(f"classes[{t}] must be 1-D, the labels of one task, got {labels!r}")
         known.append(_encode_column(columns[0], missing_label, f" In classes[{t}].")[0])
@@ -442,10 +423,24 @@ def _translation(observed, known, where):
     return np.array([code_of[label] for label in observed.tolist()] + [-1], dtype=np.int32)
 
 
-def _encode_1d(y, name):
+def _encode_continuous(y):
+    """As if the numbers of the first column were classes."""
+    columns = read_columns(y)
+    values = read_number_column(columns.columns[0], np.nan, "")
+    there = ~np.isnan(values)
+    classes, codes = np.unique(values[there], return_inverse=True)
+    return _scatter(codes, there)[:, np.newaxis], [classes], columns.is_1d
+
+
+def _encode_1d(y, name, *, may_be_continuous=False):
     """Labels and codes of the only column of `y`; the errors name it."""
     try:
-        codes, classes, _, is_1d = encode_labels(y)
+        try:
+            codes, classes, _, is_1d = encode_labels(y)
+        except NotClasses:
+            if not may_be_continuous:
+                raise
+            codes, classes, is_1d = _encode_continuous(y)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}: {error}") from error
     if not is_1d:

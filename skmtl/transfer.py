@@ -1,13 +1,11 @@
-"""TransferClassifier: one target task with the help of a source."""
+"""One target task with the help of a source, whatever their labels are."""
 
 from numbers import Integral, Real
 
-import numpy as np
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from skmtl._compat import HasMethods, Interval, StrOptions, begin_fit, fit_context
-from skmtl.base import NetworkClassifier, has_partial_fit, known_classes
+from skmtl.atomic import all_or_nothing
 from skmtl.fitting import History
 from skmtl.plugins.source_weightings import Uniform
 from skmtl.rows import FLOATS
@@ -17,175 +15,8 @@ from skmtl.transfer_stages import TransferStages
 STRATEGIES = ("joint", "finetune", "source_only", "target_only", "pooled")
 
 
-class TransferClassifier(TransferStages):
-    r"""A target task learned with the help of one source or several.
-
-    .. math::
-
-        J(\theta, g) = \frac{L_s(f_s(g(x_s), \theta), y_s) + \lambda L_t(f_t(x_t, \theta), y_t)
-        + \mu R(g)}{1 + \lambda} + \alpha R(\theta)
-
-    ``fit(X, y, X_source=, y_source=)``: X and y are the target, so that cross-validation splits
-    and scores the target alone. A feature map g takes the source's columns to the target's.
-    ``lam=0`` is the source alone, ``lam=inf`` the target alone. Without a source it is an ordinary
-    classifier.
-
-    Parameters
-    ----------
-    hidden_layer_sizes : int or array-like of int, default=(64,)
-        Widths of the shared layers; empty for a linear model.
-    activation : {"relu", "identity", "tanh", "logistic", "gelu", "silu"}, default="relu"
-        Activation of the hidden layers.
-    head_layer_sizes : int or array-like of int, default=()
-        Widths of the hidden layers of each head.
-    lam : float, default=1.0
-        :math:`\lambda`, the weight of the target's loss against the source's, from 0 to infinity.
-    mu : float, default=0.1
-        :math:`\mu`, the strength of the penalty on the feature map.
-    feature_map : str or FeatureMap, default="identity"
-        The map g, one for each source: "identity", "linear", "affine", or an installed plugin.
-    map_penalty : str, Penalty or Alignment, default="identity"
-        :math:`R(g)`: a penalty on the parameters of g, or an alignment of the distributions of
-        source and target, which also reads target rows without label.
-    alpha : float, default=1e-4
-        :math:`\alpha`, the strength of the penalty on the weights of trunk and heads.
-    penalty : str or Penalty, default="l2"
-        :math:`R(\theta)`.
-    strategy : {"joint", "finetune", "source_only", "target_only", "pooled"}, default="joint"
-        "joint": the objective above. "finetune": first the source alone, then the target alone
-        from there, with ``freeze``. "source_only" and "target_only": the two ends. "pooled": the
-        joint objective in which every row of source and target weighs the same.
-    freeze : int, default=0
-        Trunk layers, from the input, that keep the weights that came from the source.
-    unfreeze_every : int or None, default=None
-        Gradual unfreezing [2]_ with ``strategy="finetune"``: at first the head alone learns from
-        the target, and after each so many epochs one more trunk layer, from the head down. Until
-        all do, ``tol`` ends nothing. None: all learn from the start.
-    layer_decay : float, default=1.0
-        Layer-wise learning rates [2]_ with ``strategy="finetune"``: from the target the trunk
-        layer d below the head learns at ``layer_decay**d`` times the learning rate. Below 1 a
-        penalty's proximal steps are scaled likewise, and leave no exact zeros there.
-    source_model : estimator or None, default=None
-        A fitted MLPClassifier of scikit-learn or estimator of skmtl to start from, best in a
-        :class:`sklearn.frozen.FrozenEstimator`, which ``clone`` keeps fitted.
-    share_head : bool or "auto", default="auto"
-        Whether source and target share a head; "auto": if they have the same labels.
-    source_weighting : {"uniform", "n_samples"} or array-like, default="uniform"
-        Weights of several sources in :math:`L_s`, scaled to sum to 1.
-    source_sample_weighting : str or SourceWeighting, default="uniform"
-        Weights of the rows of each source in its loss, from how these compare with the target's
-        rows: "uniform", "balanced", "discriminator_ratio", "kliep", "kmm", or an installed plugin.
-        It sees rows as they come, or scaled by ``standardize``, before any feature map.
-    standardize : {"per_domain"} or None, default=None
-        "per_domain" scales the columns of each domain by its own mean and standard deviation
-        (sparse ones without centring).
-    loss : str or Loss, default="log_loss"
-        :math:`L_s` and :math:`L_t`.
-    weighting : str or Weighting, default="uniform"
-        Weights of the tasks on top of the coefficients, anew at each step.
-    solver : str or Optimizer, default="adam"
-        The optimizer, or "lbfgs" for SciPy's L-BFGS-B on all rows at once.
-    learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
-        Schedule of the learning rate over epochs.
-    learning_rate_init : float, default=1e-3
-        The first learning rate.
-    batch_size : int or "auto", default="auto"
-        Rows of a batch of each domain; "auto" is ``min(200, rows of the largest)``.
-    max_iter : int, default=200
-        Epochs (iterations of lbfgs), at most; of each stage with ``strategy="finetune"``. An epoch
-        is a pass over the larger domain.
-    tol : float, default=1e-4
-        Training ends when the loss, or the validation score, has not improved by this much for
-        ``n_iter_no_change`` epochs.
-    early_stopping : bool, default=False
-        Whether to stop by the score on target rows set aside, or on ``X_val``.
-    validation_fraction : float, default=0.1
-        Fraction of the target rows to set aside.
-    n_iter_no_change : int, default=10
-        Epochs to wait.
-    dropout : float, default=0.0
-        Probability with which a hidden unit is dropped in training.
-    clip_norm : float or None, default=None
-        The longest gradient that a step may have; a longer one is scaled down to it.
-    record_affinity : bool, default=False
-        Whether to take each task's gradient by itself, for ``task_affinity_``.
-    class_weight : dict, "balanced" or None, default=None
-        Weights of classes, in all domains.
-    missing_label : scalar, default=np.nan
-        A value that means "no label". NaN, None, ``pd.NA`` always do.
-    warm_start : bool, default=False
-        Whether ``fit`` goes on from the weights of the last one.
-    random_state : int, RandomState instance or None, default=None
-        Seed of initial weights, batches, dropout and validation rows.
-    verbose : bool, default=False
-        Whether to print the loss of each epoch.
-
-    Attributes
-    ----------
-    classes_ : ndarray of shape (n_classes,)
-        The labels that ``predict`` may give: the target's; with a shared head also the source's;
-        with ``strategy="source_only"`` the source's.
-    n_features_in_ : int
-        Columns of the target's X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns of X, if it had names that are strings.
-    coefs_, intercepts_ : list of ndarray
-        Weights (n_in, n_out) and biases of the trunk's layers.
-    head_coefs_, head_intercepts_ : list of list of ndarray
-        Those of each head.
-    map_params_ : list of ndarray or None
-        Parameters of each source's feature map; None if the source took no part.
-    source_sample_weights_ : list of ndarray or None
-        Weights of the rows of each source, with mean 1 over those that have a label, 0 for the
-        others; None if the source took no part.
-    n_iter_ : int
-        Epochs run, of the last stage.
-    loss_curve_ : list of float
-        The objective by epoch.
-    task_loss_curves_ : ndarray of shape (n_iter_, n_tasks)
-        By epoch the loss of the target and of each source that takes part.
-    pretrain_loss_curve_ : list of float or None
-        The objective of the first stage of ``strategy="finetune"``.
-    task_weights_path_ : ndarray of shape (n_iter_, n_tasks)
-        Mean over the steps of each epoch of what ``weighting`` gave.
-    penalty_coefs_ : list of ndarray
-        Matrices that the penalty learned of its own, such as the sparse part of
-        ``SparseLowRank``; empty for most.
-    task_affinity_ : ndarray of shape (n_tasks, n_tasks) or None
-        Mean cosine between the tasks' gradients at the parameters that they share, with
-        ``record_affinity=True`` or a weighting that works on these gradients; above 0 the tasks
-        pull the same way, below they are in conflict. NaN: the two never met in a batch.
-    validation_scores_ : list of float or None
-        Accuracy on the target's validation rows by epoch.
-    best_validation_score_ : float or None
-        The best of them; the weights are those of its epoch.
-    loss_, penalty_, weighting_, optimizer_, feature_map_, map_penalty_, \
-            source_sample_weighting_ : plugins
-        What the parameters of these names stand for.
-
-    See Also
-    --------
-    MultiTaskClassifier : Several tasks on one table.
-    as_source : Packs the source so that cross-validation leaves it whole.
-    make_transfer_pipeline : A pipeline that transforms the source too.
-
-    References
-    ----------
-    .. [1] Pan and Yang (2010). A survey on transfer learning. IEEE TKDE 22(10).
-    .. [2] Howard and Ruder (2018). Universal language model fine-tuning for text classification.
-       ACL, sections 3.2 and 3.3.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import make_classification
-    >>> from skmtl import TransferClassifier, as_source
-    >>> X, y = make_classification(220, random_state=0)
-    >>> source, target = slice(0, 200), slice(200, 220)
-    >>> clf = TransferClassifier(solver="lbfgs", random_state=0)
-    >>> clf = clf.fit(X[target], y[target], **as_source(X[source], y[source]))
-    >>> clf.predict(X[:3]).shape
-    (3,)
-    """
+class TransferNetwork(TransferStages):
+    """Base of ``TransferClassifier`` and ``TransferRegressor``."""
 
     __metadata_request__fit = {
         "X_source": True,
@@ -197,8 +28,7 @@ class TransferClassifier(TransferStages):
     __metadata_request__partial_fit = {"X_source": True, "y_source": True}
 
     _parameter_constraints = {
-        **NetworkClassifier._parameter_constraints,
-        "class_weight": [StrOptions({"balanced"}), dict, None],
+        **TransferStages._parameter_constraints,
         "lam": [Interval(Real, 0, None, closed="both")],
         "mu": [Interval(Real, 0, None, closed="left")],
         "alpha": [Interval(Real, 0, None, closed="left")],
@@ -214,85 +44,6 @@ class TransferClassifier(TransferStages):
         "source_sample_weighting": [str, HasMethods(["weigh"])],
         "standardize": [StrOptions({"per_domain"}), None],
     }
-
-    def __init__(
-        self,
-        hidden_layer_sizes=(64,),
-        *,
-        activation="relu",
-        head_layer_sizes=(),
-        lam=1.0,
-        mu=0.1,
-        feature_map="identity",
-        map_penalty="identity",
-        alpha=1e-4,
-        penalty="l2",
-        strategy="joint",
-        freeze=0,
-        unfreeze_every=None,
-        layer_decay=1.0,
-        source_model=None,
-        share_head="auto",
-        source_weighting="uniform",
-        source_sample_weighting="uniform",
-        standardize=None,
-        loss="log_loss",
-        weighting="uniform",
-        solver="adam",
-        learning_rate="constant",
-        learning_rate_init=1e-3,
-        batch_size="auto",
-        max_iter=200,
-        tol=1e-4,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        dropout=0.0,
-        clip_norm=None,
-        record_affinity=False,
-        class_weight=None,
-        missing_label=np.nan,
-        warm_start=False,
-        random_state=None,
-        verbose=False,
-    ):
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.head_layer_sizes = head_layer_sizes
-        self.lam = lam
-        self.mu = mu
-        self.feature_map = feature_map
-        self.map_penalty = map_penalty
-        self.alpha = alpha
-        self.penalty = penalty
-        self.strategy = strategy
-        self.freeze = freeze
-        self.unfreeze_every = unfreeze_every
-        self.layer_decay = layer_decay
-        self.source_model = source_model
-        self.share_head = share_head
-        self.source_weighting = source_weighting
-        self.source_sample_weighting = source_sample_weighting
-        self.standardize = standardize
-        self.loss = loss
-        self.weighting = weighting
-        self.solver = solver
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.tol = tol
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.dropout = dropout
-        self.clip_norm = clip_norm
-        self.record_affinity = record_affinity
-        self.class_weight = class_weight
-        self.missing_label = missing_label
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
@@ -314,7 +65,8 @@ class TransferClassifier(TransferStages):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows of the target. float32 is computed in float32, all else in float64.
         y : array-like of shape (n_samples,)
-            Their labels; rows without label do not count in the target's loss.
+            Their labels, or numbers for regression; rows without do not count in the target's
+            loss.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the target's rows.
         X_source : array-like or tuple of array-like, default=None
@@ -330,7 +82,7 @@ class TransferClassifier(TransferStages):
 
         Returns
         -------
-        TransferClassifier
+        estimator
             Itself, fitted.
 
         Raises
@@ -355,7 +107,7 @@ class TransferClassifier(TransferStages):
         y_val=None,
     ):
         """The fit, with pauses as of ``skmtl.steps`` in its last stage."""
-        with self._all_or_nothing():
+        with all_or_nothing(self):
             warm = self.warm_start and hasattr(self, "_theta")
             target, row_weight, sources, target_rows = self._validate_fit(
                 X,
@@ -365,7 +117,8 @@ class TransferClassifier(TransferStages):
                 y_source,
                 X_unlabeled,
                 reset=not warm,
-                classes=[self._target_classes] if warm else None,
+                known=[self._target_classes] if warm else None,
+                in_chunks=warm,
                 source_classes=self._source_classes if warm else None,
             )
             rng = self._generator()
@@ -400,39 +153,9 @@ class TransferClassifier(TransferStages):
                 self._keep_maps(parts, len(sources), problem)
             watch.end()
 
-    @available_if(has_partial_fit)
-    @fit_context(prefer_skip_nested_validation=False)
-    def partial_fit(self, X, y, classes=None, sample_weight=None, *, X_source=None, y_source=None):
-        """Train one epoch on some rows of target and source, going on from the last call.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows of the target.
-        y : array-like of shape (n_samples,)
-            Their labels.
-        classes : array-like, default=None
-            All labels of the target. Needed in the first call.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the target's rows.
-        X_source, y_source : array-like or tuple of array-like, default=None
-            Rows of the source, or of several, and their labels; as many sources in each call, with
-            labels that the first call held.
-
-        Returns
-        -------
-        TransferClassifier
-            Itself.
-
-        Raises
-        ------
-        ValueError
-            If ``classes`` is missing in the first call or differs later.
-        AttributeError
-            With lbfgs, with ``strategy="finetune"`` or with ``standardize="per_domain"``.
-        """
-        self._check_first_classes(classes)
-        with self._all_or_nothing():
+    def _partial_fit(self, X, y, sample_weight, X_source, y_source, known):
+        """One epoch; ``known`` are the classes of the target."""
+        with all_or_nothing(self):
             first = not hasattr(self, "_theta")
             target, row_weight, sources, target_rows = self._validate_fit(
                 X,
@@ -442,7 +165,8 @@ class TransferClassifier(TransferStages):
                 y_source,
                 None,
                 reset=first,
-                classes=classes if first else known_classes(classes, [self._target_classes]),
+                known=known,
+                in_chunks=True,
                 source_classes=None if first else self._source_classes,
             )
             resume = self._where_to_resume()

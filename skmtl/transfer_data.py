@@ -7,17 +7,17 @@ from scipy.sparse import issparse, vstack
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_consistent_length
 
-from skmtl.base import NetworkClassifier
+from skmtl.base import Network
 from skmtl.plugins.base import Alignment
 from skmtl.plugins.feature_maps import Identity
 from skmtl.plugins.registry import resolve
 from skmtl.source import Labelled, validate_sources
-from skmtl.tasks import encode_labels
+from skmtl.tasks import observed
 from skmtl.weights import row_weights
 
 
-class TransferData(NetworkClassifier):
-    """The arguments of ``TransferClassifier.fit`` on their way in."""
+class TransferData(Network):
+    """The arguments of a transfer's ``fit`` on their way in."""
 
     def _validate_fit(
         self,
@@ -29,7 +29,8 @@ class TransferData(NetworkClassifier):
         X_unlabeled,
         *,
         reset,
-        classes=None,
+        known=None,
+        in_chunks=False,
         source_classes=None,
     ):
         """Check the data; sets the attributes that describe them.
@@ -45,11 +46,12 @@ class TransferData(NetworkClassifier):
         )
         self._check_alignment()
         X = self._validate_X(X, reset=reset)
-        labels = encode_labels(y, missing_label=self.missing_label, classes=classes, estimator=self)
+        labels = self._read_labels(y, known=known, estimator=self)
         if not labels.is_1d:
+            name = type(self).__name__
             raise ValueError(
-                f"TransferClassifier learns one target task: y must be 1-D, but has "
-                f"{labels.codes.shape[1]} columns. MultiTaskClassifier takes several."
+                f"{name} learns one target task: y must be 1-D, but has {labels.codes.shape[1]} "
+                f"columns. {name.replace('Transfer', 'MultiTask')} takes several."
             )
         check_consistent_length(X, labels.codes)
         target = Labelled(X, labels.codes[:, 0], labels.classes[0])
@@ -60,7 +62,7 @@ class TransferData(NetworkClassifier):
             target_names=getattr(self, "feature_names_in_", None),
             same_columns=isinstance(self.feature_map_, Identity),
             dtype=X.dtype.type,
-            missing_label=self.missing_label,
+            read=self._read_labels,
             classes=source_classes,
         )
         self._target_classes = target.classes
@@ -81,8 +83,8 @@ class TransferData(NetworkClassifier):
                     stacklevel=6,
                 )
         row_weight = row_weights(sample_weight, X)
-        learns_target = classes is None and self.strategy != "source_only"
-        if learns_target and not row_weight[target.codes >= 0].any():
+        learns_target = not in_chunks and self.strategy != "source_only"
+        if learns_target and not row_weight[observed(target.codes)].any():
             raise ValueError(
                 "y has no label with positive weight; strategy='source_only' does without."
             )

@@ -16,7 +16,7 @@ class Part(NamedTuple):
         Number of the source; None for the target.
     X : {ndarray, CSR} of shape (n_samples, n_columns)
     codes : ndarray of shape (n_samples,)
-        In the classes of the head, -1 where missing.
+        In the classes of the head, -1 where missing; numbers for regression, NaN where missing.
     weight : ndarray of shape (n_samples,)
         Of the labels, 0 where missing.
     head : int
@@ -40,14 +40,16 @@ class Part(NamedTuple):
 
 
 class Heads(NamedTuple):
-    """The classes of each head, and which head the target and each source have."""
+    """The classes of each head, None for numbers; which head the target and each source have."""
 
     classes: list
     target: int
     sources: list
 
     def codes_in_head(self, codes, classes, head):
-        """Translate codes of ``classes`` into codes of a head's classes; -1 stays."""
+        """Translate codes of ``classes`` into codes of a head's classes; -1 and numbers stay."""
+        if classes is None:
+            return codes
         translation = np.append(np.searchsorted(self.classes[head], classes), -1)
         return translation[codes]
 
@@ -90,6 +92,22 @@ def assign_heads(target_classes, source_classes, share):
             heads.append(classes)
             chosen.append(len(heads) - 1)
     return Heads(heads, 0, chosen)
+
+
+def assign_number_heads(n_sources, share):
+    """Give the target and each source a head, all the same one or each its own.
+
+    Parameters
+    ----------
+    n_sources : int
+    share : bool
+
+    Returns
+    -------
+    Heads
+    """
+    sources = [0] * n_sources if share else list(range(1, n_sources + 1))
+    return Heads([None] * (1 + max(sources, default=0)), 0, sources)
 
 
 class Coefficients(NamedTuple):
@@ -160,26 +178,20 @@ def source_shares(weighting, n_labels):
     return weights / weights.sum() if len(weights) else weights
 
 
-def weigh_source_rows(weighting, number, X, codes, target_rows, target_codes, rng):
-    """Weights of the rows of a source, with mean 1 over those that have a label.
+def weigh_source_rows(weighting, number, X, y, target_rows, y_target, rng):
+    """Weights of the labelled rows of a source, with mean 1.
 
     Parameters
     ----------
     weighting : SourceWeighting
     number : int
         Of the source, for messages.
-    X : {ndarray, CSR} of shape (n_samples, n_columns)
-    codes : ndarray of shape (n_samples,)
-        -1 where missing.
-    target_rows : {ndarray, CSR} of shape (n_target_rows, n_target_columns)
-    target_codes : ndarray of shape (n_target_rows,) or None
-        In the same classes.
-    rng : numpy.random.Generator
+    X, y, target_rows, y_target, rng
+        As ``weigh`` gets them.
 
     Returns
     -------
-    ndarray of shape (n_samples,)
-        0 where there is no label.
+    ndarray of shape (n_rows,)
 
     Raises
     ------
@@ -193,20 +205,16 @@ def weigh_source_rows(weighting, number, X, codes, target_rows, target_codes, rn
             f"the same columns: X has {target_rows.shape[1]}, X_source[{number}] has {X.shape[1]}. "
             "Use 'uniform' or 'balanced'."
         )
-    labelled = np.flatnonzero(codes >= 0)
-    given = weighting.weigh(X[labelled], codes[labelled], target_rows, target_codes, rng)
-    given = np.asarray(given, np.float64)
-    if given.shape != labelled.shape:
+    weights = np.asarray(weighting.weigh(X, y, target_rows, y_target, rng), np.float64)
+    if weights.shape != X.shape[:1]:
         raise ValueError(
-            f"{name}.weigh must give a weight for each of the {labelled.size} labelled rows of "
-            f"X_source[{number}]. It gave an array of shape {given.shape}."
+            f"{name}.weigh must give a weight for each of the {X.shape[0]} labelled rows of "
+            f"X_source[{number}]. It gave an array of shape {weights.shape}."
         )
-    if not (np.isfinite(given).all() and (given >= 0).all() and given.any()):
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
         raise ValueError(
             f"{name}.weigh must give finite weights >= 0, not all 0, for X_source[{number}]. It "
-            f"gave weights from {given.min()} to {given.max()}: scale the columns (standardize="
+            f"gave weights from {weights.min()} to {weights.max()}: scale the columns (standardize="
             "'per_domain'), or use another source_sample_weighting."
         )
-    weights = np.zeros(codes.size)
-    weights[labelled] = given / given.mean()
-    return weights
+    return weights / weights.mean()

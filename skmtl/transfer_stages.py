@@ -10,15 +10,10 @@ from skmtl.engine.layout import Architecture
 from skmtl.pace import Pace
 from skmtl.source import as_pretrained, read_source_model, take_weights
 from skmtl.steps import run_to_the_end
+from skmtl.tasks import kept, observed
 from skmtl.transfer_data import TransferData
-from skmtl.transfer_plan import (
-    Part,
-    assign_heads,
-    coefficients,
-    source_shares,
-    weigh_source_rows,
-)
-from skmtl.weights import class_weight_by_task, label_weights
+from skmtl.transfer_plan import Part, coefficients, source_shares, weigh_source_rows
+from skmtl.weights import label_weights
 
 
 class TransferStages(TransferData):
@@ -36,17 +31,22 @@ class TransferStages(TransferData):
             if without_sources or self.strategy == "target_only":
                 self.source_sample_weights_.append(None)
                 continue
-            y_target = None
-            if heads.sources[s] == heads.target:
-                codes = np.where(row_weight > 0, target.codes, -1)
+            y_target, has_classes = None, source.classes is not None
+            if heads.sources[s] == heads.target and has_classes:
+                codes = kept(target.codes, row_weight > 0)
                 y_target = np.full(target_rows.shape[0], -1)
                 y_target[: codes.size] = heads.codes_in_head(codes, target.classes, heads.target)
-            codes = heads.codes_in_head(source.codes, source.classes, heads.sources[s])
-            self.source_sample_weights_.append(
-                weigh_source_rows(
-                    self.source_sample_weighting_, s, source.X, codes, target_rows, y_target, rng
-                )
+            labelled = np.flatnonzero(observed(source.codes))
+            y_source = None
+            if has_classes:
+                codes = source.codes[labelled]
+                y_source = heads.codes_in_head(codes, source.classes, heads.sources[s])
+            rows = source.X[labelled]
+            weights = np.zeros(source.codes.size)
+            weights[labelled] = weigh_source_rows(
+                self.source_sample_weighting_, s, rows, y_source, target_rows, y_target, rng
             )
+            self.source_sample_weights_.append(weights)
 
     def _pretrain(self, target, row_weight, sources, target_rows, rng, pretrained, watch):
         """Train on the sources alone; gives the weights to go on from, and if the fit is to end."""
@@ -56,19 +56,19 @@ class TransferStages(TransferData):
         self.pretrain_loss_curve_ = history.losses
         self._keep_maps(parts, len(sources), problem)
         stopped = watch.end(self._fitted_as_of(problem))
-        pretrained = as_pretrained(problem, self.classes_)
+        pretrained = as_pretrained(problem, self._task_classes[0], self._numbers(parts[0].head))
         return pretrained, history.interrupted or stopped
 
     def _plan(self, strategy, target, row_weight, sources):
         """The parts of a stage: the target and the sources that weigh something.
 
         The first one is what ``predict`` speaks for: the target, or, where it takes no part, the
-        first source. Sets ``classes_`` to the labels of its head.
+        first source. Sets the attributes that describe the labels of its head.
         """
         heads = self._heads_of(target, sources)
         weights = [1.0 if w is None else w for w in self.source_sample_weights_]
         domains = [(target, row_weight), *zip(sources, weights)]
-        wanted = class_weight_by_task(self.class_weight, [data.classes for data, _ in domains])
+        wanted = self._class_weights([data.classes for data, _ in domains])
         weights = [
             label_weights(data.codes, data.classes, row_weight, class_weight)
             for (data, row_weight), class_weight in zip(domains, wanted)
@@ -93,14 +93,14 @@ class TransferStages(TransferData):
                 "Without the target's labels, several sources must have the same labels, or "
                 "share_head=True."
             )
-        self.classes_ = heads.classes[parts[0].head]
-        self._task_classes, self._is_1d = [self.classes_], True
+        self._task_classes, self._is_1d = [heads.classes[parts[0].head]], True
+        self._set_classes()
         self._head_classes = heads.classes
         return parts
 
     def _heads_of(self, target, sources):
         share = True if self.strategy == "pooled" else self.share_head
-        return assign_heads(target.classes, [source.classes for source in sources], share)
+        return self._assign_heads(target, sources, share)
 
     def _validation_rows_of(self, part, X_val, y_val, rng):
         """Rows of the target to train on, and those to validate on; a source has none."""
@@ -161,6 +161,8 @@ class TransferStages(TransferData):
             ours = slice(layout.map_offsets[0], layout.alignment_offsets[-1])
             theta[ours] = np.concatenate([*map_starts, *alignment_starts])
         penalties = self._penalties(layout, theta, parts, map_starts, pretrained, resume)
+        if not resume:
+            self._set_units(layout, parts, pretrained)
         return self._problem(
             layout,
             theta,
@@ -176,6 +178,17 @@ class TransferStages(TransferData):
             ],
         )
 
+    def _set_units(self, layout, parts, pretrained):
+        """Set the units in which the heads learn, where labels are numbers."""
+
+    def _numbers(self, head):
+        """What a head's outputs mean, where labels are numbers."""
+        return None
+
+    def _as_learned(self, y, head):
+        """Encoded y as the network learns it."""
+        return y
+
     @property
     def _aligns_shared(self):
         return self._aligns and self.map_penalty_.where == "shared"
@@ -186,6 +199,11 @@ class TransferStages(TransferData):
             return []
         aligned = [d for d, part in enumerate(parts) if part.map_strength > 0]
         if aligned and self.map_penalty_.needs_labels:
+            if self._task_classes[0] is None:
+                raise ValueError(
+                    f"map_penalty={self.map_penalty!r} compares classes, and {type(self).__name__} "
+                    "has none: use an alignment that reads no labels, such as 'coral' or 'mmd'."
+                )
             if len({part.head for part in parts}) > 1:
                 raise ValueError(
                     f"map_penalty={self.map_penalty!r} compares classes: source and target must "
@@ -203,22 +221,24 @@ class TransferStages(TransferData):
         """Parameters that a part's feature map starts from; none for the target."""
         if part.source is None:
             return np.zeros(0)
+        if self._head_classes[part.head] is None:  # a map may start from classes, not from numbers
+            return self.feature_map_.init(part.X, target_rows, rng)
         y_target = None
         if first.source is None and first.head == part.head:
             y_target = np.full(target_rows.shape[0], -1)
-            y_target[: first.codes.size] = np.where(first.weight > 0, first.codes, -1)
+            y_target[: first.codes.size] = kept(first.codes, first.weight > 0)
         return self.feature_map_.init(part.X, target_rows, rng, part.codes, y_target)
 
     def _task_of(self, d, part, layout):
         rows = np.flatnonzero(part.weight)
-        if len(self._head_classes[part.head]) == 1:
+        if self._learns_nothing(self._head_classes[part.head]):
             rows = rows[:0]  # nothing to learn
         return Task(
             domain=d,
             head=layout.architecture.task_heads[d],
             loss=self.loss_,
             rows=rows,
-            y=part.codes[rows],
+            y=self._as_learned(part.codes[rows], part.head),
             weight=part.weight[rows],
             coefficient=part.coefficient,
         )
@@ -227,8 +247,7 @@ class TransferStages(TransferData):
         """R(theta), and R(g) of each map; writes the pretrained weights into theta."""
         written, fisher = None, None
         if pretrained is not None and not resume:
-            same_labels = np.array_equal(pretrained.classes, self.classes_)
-            with_head = same_labels and self.share_head is not False
+            with_head = self._takes_head(layout, pretrained)
             written = take_weights(layout, theta, pretrained, with_head)
             if pretrained.fisher is not None:
 
@@ -307,5 +326,5 @@ def _unlabelled(first, target_rows):
     """Rows of the target that an alignment reads without label; not those that are held out."""
     unlabelled = np.ones(target_rows.shape[0], bool)
     if first.source is None:
-        unlabelled[: first.codes.size] = first.codes < 0
+        unlabelled[: first.codes.size] = ~observed(first.codes)
     return np.flatnonzero(unlabelled)

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_array, check_consistent_length
 from skmtl.plugins.registry import resolve
 from skmtl.rows import FLOATS
 from skmtl.tasks import encode_labels
-from skmtl.transfer import TransferClassifier
+from skmtl.transfer_classifier import TransferClassifier
 
 __all__ = [
     "dev_risk",

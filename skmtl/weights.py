@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_array
 
 from skmtl._compat import check_sample_weight
+from skmtl.tasks import observed
 
 
 def row_weights(sample_weight, X):
@@ -114,8 +115,9 @@ def label_weights(codes, classes, weight, class_weight):
     Parameters
     ----------
     codes : ndarray of shape (n_samples,)
-        Class codes, -1 where missing.
-    classes : ndarray
+        Encoded labels.
+    classes : ndarray or None
+        None for numbers, whose ``class_weight`` is None as well.
     weight : ndarray of shape (n_samples,)
         Weights before those of the classes.
     class_weight : dict, "balanced" or None
@@ -125,12 +127,12 @@ def label_weights(codes, classes, weight, class_weight):
     -------
     ndarray of shape (n_samples,)
     """
-    weight = np.where(codes >= 0, weight, 0.0)
+    weight = np.where(observed(codes), weight, 0.0)
     if class_weight is None:
         return weight
     if class_weight == "balanced":
-        observed = weight > 0
-        total = np.bincount(codes[observed], weight[observed], minlength=len(classes))
+        counted = weight > 0
+        total = np.bincount(codes[counted], weight[counted], minlength=len(classes))
         present = total > 0
         by_class = np.ones(len(classes))
         by_class[present] = total.sum() / (present.sum() * total[present])

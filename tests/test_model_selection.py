@@ -239,7 +239,7 @@ def test_column_vector():
         ({"n_splits": 3}, [0, 1], "n_splits=3 is more than the number of rows, 2"),
         ({"n_splits": 2, "shuffle": False, "random_state": 0}, [0, 1], "random_state=0 has no"),
         ({"n_splits": 2}, None, "MultiTaskKFold requires y to be passed"),
-        ({"n_splits": 2}, [0.5, 1.5], "Unknown label type: continuous"),
+        ({"n_splits": 2}, [0.5j, 1.5], "Unknown label type: unknown"),
         ({"n_splits": 2}, [0, 1, 1], "inconsistent numbers of samples"),
     ],
 )

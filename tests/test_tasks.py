@@ -601,7 +601,7 @@ def test_stack_changes_nothing_of_the_callers():
         ([(np.zeros(3), [0, 1, 2])], ValueError, r"X of data set 0 must be 2-D, got shape \(3,\)"),
         ([(np.eye(2), np.eye(2))], ValueError, r"y of data set 0 must be 1-D, got shape \(2, 2\)"),
         (
-            [(np.eye(2), [0, 1]), (np.eye(2), [0.5, 1])],
+            [(np.eye(2), [0, 1]), (np.eye(2), [0.5j, 1])],
             ValueError,
             "y of data set 1: Unknown label",
         ),

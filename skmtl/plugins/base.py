@@ -147,6 +147,10 @@ class ClassificationLoss(Loss):
 class RegressionLoss(Loss):
     """A loss on numbers; a head has one output for each."""
 
+    #: Whether estimators may shift targets to mean 0 besides scaling them. Not where 0 is the least
+    #: that targets can be, or means something else.
+    centring = True
+
     def check_targets(self, y):
         """Raise ValueError if the loss is not defined for these numbers, ndarray of any shape."""
 
@@ -499,12 +503,12 @@ class SourceWeighting(Plugin):
         ----------
         X_source : {ndarray, CSR} of shape (n_source_rows, n_columns)
             The labelled rows of the source.
-        y_source : ndarray of shape (n_source_rows,), int
-            Their class codes.
+        y_source : ndarray of shape (n_source_rows,), int, or None
+            Their class codes; None where labels are numbers.
         X_target : {ndarray, CSR} of shape (n_target_rows, n_columns)
         y_target : ndarray of shape (n_target_rows,), int, or None
             Codes of the same classes, -1 where missing; None where source and target have no head
-            in common.
+            in common, or labels are numbers.
         rng : numpy.random.Generator
 
         Returns
@@ -515,7 +519,7 @@ class SourceWeighting(Plugin):
         Raises
         ------
         ValueError
-            If a parameter is out of range.
+            If a parameter is out of range, or it needs classes and there are none.
         """
 
 

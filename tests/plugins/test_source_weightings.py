@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from tables import QUICK, blobs, source_of, theta_of
 
-from skmtl import TransferClassifier, as_source
+from skmtl import TransferClassifier, TransferRegressor, as_source
 from skmtl.plugins.base import SourceWeighting
 from skmtl.plugins.source_weightings import KLIEP, KMM, Balanced, DiscriminatorRatio, Uniform
 from skmtl.plugins.source_weightings.kernels import median_distance
@@ -394,3 +394,26 @@ def test_partial_fit_sees_too_few_rows():
     with pytest.raises(AttributeError) as caught:
         quick(source_sample_weighting="kliep").partial_fit(*blobs())
     assert "source_sample_weighting compares all rows at once" in str(caught.value.__cause__)
+
+
+def test_numbers_as_labels():
+    """Rows are compared as ever; there are no classes to balance."""
+    X, y = blobs()
+    (X_s,), (y_s,) = source_of().values()
+    y_s = np.where(np.arange(80) % 4 == 0, np.nan, y_s + 0.5)
+    source = as_source(X_s, y_s)
+    kept = []
+    reg = TransferRegressor(**QUICK, source_sample_weighting=Given(np.arange(60.0), kept))
+    reg.fit(X, y + 0.5, **source)
+    ((rows, codes, target, target_codes),) = kept
+    assert codes is target_codes is None
+    assert np.array_equal(rows, X_s[~np.isnan(y_s)])
+    assert np.array_equal(target, X)
+    np.testing.assert_allclose(reg.source_sample_weights_[0][~np.isnan(y_s)], np.arange(60) / 29.5)
+    plain, kliep = (
+        clone(reg).set_params(source_sample_weighting=name).fit(X, y + 0.5, **source)
+        for name in ("uniform", "kliep")
+    )
+    assert not np.array_equal(theta_of(plain), theta_of(kliep))
+    with pytest.raises(ValueError, match="Balanced weighs classes, and labels are numbers"):
+        clone(reg).set_params(source_sample_weighting="balanced").fit(X, y + 0.5, **source)

@@ -46,7 +46,8 @@ class Huber(RegressionLoss):
     Parameters
     ----------
     delta : float, default=1.0
-        The error from which on a row counts as outlier, above 0, in units of y.
+        The error from which on a row counts as outlier, above 0, in units of y, which are
+        standard deviations with an estimator's ``scale_targets=True``.
 
     References
     ----------
@@ -103,6 +104,8 @@ class Poisson(RegressionLoss):
     array([[1.  ],
            [2.72]])
     """
+
+    centring = False
 
     @staticmethod
     def value_grad(out, y, weight, hp, grad):

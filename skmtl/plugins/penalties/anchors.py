@@ -21,7 +21,7 @@ class SourceAnchor(Penalty):
         if start.pretrained is None or not start.pretrained.any():
             raise ValueError(
                 f"{name} holds the network near the weights that a source left, and there are "
-                "none: use TransferClassifier(strategy='finetune') with X_source and y_source, or "
+                "none: use a transfer's strategy='finetune' with X_source and y_source, or "
                 "with source_model."
             )
         weight = self._weights(start, *penalised(start))
@@ -123,7 +123,7 @@ class EWC(SourceAnchor):
         if start.fisher is None:
             raise ValueError(
                 "EWC weighs the source's weights by their Fisher information, which needs the "
-                "source's rows: use TransferClassifier(strategy='finetune') with X_source and "
+                "source's rows: use a transfer's strategy='finetune' with X_source and "
                 "y_source, or penalty='l2_sp'."
             )
         old = start.pretrained & (weights | biases)

@@ -11,7 +11,8 @@ class Uniform(SourceWeighting):
     Examples
     --------
     >>> from skmtl.plugins.source_weightings import Uniform
-    >>> Uniform().weigh(None, [0, 1, 1], None, None, None)
+    >>> import numpy as np
+    >>> Uniform().weigh(np.zeros((3, 2)), None, None, None, None)
     array([1., 1., 1.])
     """
 
@@ -19,7 +20,7 @@ class Uniform(SourceWeighting):
 
     def weigh(self, X_source, y_source, X_target, y_target, rng):
         """w_i = 1."""
-        return np.ones(len(y_source))
+        return np.ones(X_source.shape[0])
 
 
 class Balanced(SourceWeighting):
@@ -68,6 +69,8 @@ class Balanced(SourceWeighting):
     def weigh(self, X_source, y_source, X_target, y_target, rng):
         """w_i = q(y_i) / p(y_i)."""
         self.hyper()
+        if y_source is None:
+            raise ValueError("Balanced weighs classes, and labels are numbers here.")
         classes, codes, n_labels = np.unique(y_source, return_inverse=True, return_counts=True)
         n_wanted = np.full(classes.size, float(self.smoothing))
         if y_target is not None:

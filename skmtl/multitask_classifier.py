@@ -1,0 +1,289 @@
+"""MultiTaskClassifier: several classification tasks on one table."""
+
+import numpy as np
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from skmtl._compat import fit_context
+from skmtl.base import has_partial_fit
+from skmtl.classification import Classification, known_classes
+from skmtl.multitask import MultiTaskNetwork
+from skmtl.tasks import spread_tasks, union_of_labels
+from skmtl.view import TaskView
+
+
+class MultiTaskClassifier(Classification, MultiTaskNetwork):
+    r"""Several classification tasks on one table, learned together.
+
+    .. math:: J(\theta) = \sum_i w_i L_i(f_i(x, \theta), y_i) + \lambda R(\theta)
+
+    Each task is a column of y with classes of its own, and may lack labels: :math:`L_i` is the
+    mean over its observed ones. All tasks share the layers of a network (the trunk), and each has
+    a head. With 1-D y it is an ordinary classifier.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or array-like of int, default=(64,)
+        Widths of the trunk's layers; empty for a linear model.
+    activation : {"relu", "identity", "tanh", "logistic", "gelu", "silu"}, default="relu"
+        Activation of the hidden layers.
+    head_layer_sizes : int or array-like of int, default=()
+        Widths of the hidden layers of each head.
+    lam : float, default=1e-4
+        :math:`\lambda`, the strength of the penalty.
+    penalty : str or Penalty, default="l2"
+        :math:`R(\theta)`, on the weights of trunk and heads; see
+        ``skmtl.plugins.available("penalties")``.
+    loss : str or Loss, default="log_loss"
+        :math:`L_i`.
+    weighting : str or Weighting, default="uniform"
+        :math:`w_i`.
+    sharing : {"hard", "none", "pooled"}, default="hard"
+        "hard": one trunk, a head per task. "none": a net per task, nothing shared. "pooled": one
+        trunk and one head for all tasks, which then must have labels of one kind.
+    solver : str or Optimizer, default="adam"
+        The optimizer, or "lbfgs" for SciPy's L-BFGS-B on all rows at once.
+    learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
+        Schedule of the learning rate over epochs.
+    learning_rate_init : float, default=1e-3
+        The first learning rate.
+    batch_size : int or "auto", default="auto"
+        Rows of a batch; "auto" is ``min(200, n_samples)``.
+    max_iter : int, default=200
+        Epochs (iterations of lbfgs), at most.
+    tol : float, default=1e-4
+        Training ends when the loss, or the validation score, has not improved by this much for
+        ``n_iter_no_change`` epochs.
+    early_stopping : bool, default=False
+        Whether to stop by the score on rows set aside, or on ``X_val``.
+    validation_fraction : float, default=0.1
+        Fraction of the rows to set aside.
+    n_iter_no_change : int, default=10
+        Epochs to wait.
+    dropout : float, default=0.0
+        Probability with which a hidden unit is dropped in training.
+    clip_norm : float or None, default=None
+        The longest gradient that a step may have; a longer one is scaled down to it.
+    record_affinity : bool, default=False
+        Whether to take each task's gradient by itself, for ``task_affinity_``.
+    class_weight : dict, "balanced", list or None, default=None
+        Weights of classes: for all tasks, or a list with an entry for each, or a dict with an
+        entry for some of the task names.
+    missing_label : scalar, default=np.nan
+        A value that means "no label" in y, such as -1. NaN, None, ``pd.NA`` always do.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the weights of the last one.
+    random_state : int, RandomState instance or None, default=None
+        Seed of initial weights, batches, dropout and validation rows.
+    verbose : bool, default=False
+        Whether to print the loss of each epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,), or list of n_tasks such arrays
+        The labels, of each task if y was 2-D.
+    n_tasks_ : int
+        Columns of y.
+    task_names_ : ndarray of shape (n_tasks,) or None
+        Names of the columns of y, if it had any.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns of X, if it had names that are strings.
+    coefs_, intercepts_ : list of ndarray
+        Weights (n_in, n_out) and biases of the trunk's layers; with ``sharing="none"`` stacked
+        over tasks.
+    head_coefs_, head_intercepts_ : list of list of ndarray
+        Those of each head.
+    n_iter_ : int
+        Epochs run.
+    loss_curve_ : list of float
+        The objective by epoch.
+    task_loss_curves_ : ndarray of shape (n_iter_, n_tasks)
+        Each task's loss by epoch.
+    task_weights_path_ : ndarray of shape (n_iter_, n_tasks)
+        Mean over the steps of each epoch of what ``weighting`` gave.
+    penalty_coefs_ : list of ndarray
+        Matrices that the penalty learned of its own, such as the sparse part of
+        ``SparseLowRank``; empty for most.
+    task_affinity_ : ndarray of shape (n_tasks, n_tasks) or None
+        Mean cosine between the tasks' gradients at the parameters that they share, with
+        ``record_affinity=True`` or a weighting that works on these gradients; above 0 the tasks
+        pull the same way, below they are in conflict. NaN: the two never met in a batch.
+    validation_scores_ : list of float or None
+        Mean accuracy of the tasks on the validation rows by epoch.
+    best_validation_score_ : float or None
+        The best of them; the weights are those of its epoch.
+    loss_, penalty_, weighting_, optimizer_ : plugins
+        What the parameters of these names stand for.
+
+    See Also
+    --------
+    MultiTaskRegressor : The same for numbers.
+    TransferClassifier : One target task with the help of a source.
+
+    References
+    ----------
+    .. [1] Caruana (1997). Multitask learning. Machine Learning 28.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from skmtl import MultiTaskClassifier
+    >>> X, digit = load_digits(return_X_y=True)
+    >>> y = np.column_stack([digit, digit % 2]).astype(float)
+    >>> y[::3, 1] = np.nan
+    >>> clf = MultiTaskClassifier(early_stopping=True, random_state=0)
+    >>> clf = clf.fit(X / 16, y)
+    >>> clf.predict(X[:2] / 16).shape
+    (2, 2)
+    >>> [c.size for c in clf.classes_]
+    [10, 2]
+    """
+
+    _parameter_constraints = {
+        **MultiTaskNetwork._parameter_constraints,
+        **Classification._parameter_constraints,
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(64,),
+        *,
+        activation="relu",
+        head_layer_sizes=(),
+        lam=1e-4,
+        penalty="l2",
+        loss="log_loss",
+        weighting="uniform",
+        sharing="hard",
+        solver="adam",
+        learning_rate="constant",
+        learning_rate_init=1e-3,
+        batch_size="auto",
+        max_iter=200,
+        tol=1e-4,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        dropout=0.0,
+        clip_norm=None,
+        record_affinity=False,
+        class_weight=None,
+        missing_label=np.nan,
+        warm_start=False,
+        random_state=None,
+        verbose=False,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.head_layer_sizes = head_layer_sizes
+        self.lam = lam
+        self.penalty = penalty
+        self.loss = loss
+        self.weighting = weighting
+        self.sharing = sharing
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.dropout = dropout
+        self.clip_norm = clip_norm
+        self.record_affinity = record_affinity
+        self.class_weight = class_weight
+        self.missing_label = missing_label
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @available_if(has_partial_fit)
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None, *, label_weight=None):
+        """Train one epoch on some rows, going on from the last call.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Their labels, with holes; a task may have none among these rows.
+        classes : array-like, or list of n_tasks array-likes, default=None
+            All labels (of each task). Needed in the first call.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of rows.
+        label_weight : array-like of shape (n_samples, n_tasks), default=None
+            Weights of single labels.
+
+        Returns
+        -------
+        MultiTaskClassifier
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If ``classes`` is missing in the first call or differs later.
+        AttributeError
+            With lbfgs.
+        """
+        self._check_first_classes(classes)
+        if hasattr(self, "_theta"):
+            classes = known_classes(classes, self._label_classes)
+        return self._partial_fit(X, y, sample_weight, label_weight, classes)
+
+    def _read_tasks(self, y, task, known):
+        if task is None:
+            return self._read_labels(y, known=known, estimator=self)
+        dtype = self._read_labels(y).classes[0].dtype  # that of y spread out has holes
+        y, ids = spread_tasks(y, task)
+        labels = self._read_labels(y if len(ids) > 1 else y[:, 0], known=known, estimator=self)
+        classes = [of_task.astype(dtype) for of_task in labels.classes]
+        return labels._replace(classes=classes, names=np.asarray(ids))
+
+    def _set_classes(self):
+        self.classes_ = self._task_classes[0] if self._is_1d else self._task_classes
+
+    def _pool(self, codes):
+        """Give all tasks the union of their classes; returns the codes in it."""
+        try:
+            union = union_of_labels(self._task_classes)
+            pooled = codes.copy()
+            for t, classes in enumerate(self._task_classes):
+                seen = codes[:, t] >= 0
+                pooled[seen, t] = np.searchsorted(union, classes)[codes[seen, t]]
+        except TypeError as error:
+            raise ValueError(
+                "sharing='pooled' needs labels of one kind in all tasks; use sharing='hard'."
+            ) from error
+        self._task_classes = [union] * codes.shape[1]
+        return pooled
+
+    def task(self, task):
+        """Give one task as a fitted classifier, for Displays, calibration and the like.
+
+        Parameters
+        ----------
+        task : int or str
+            Its column in y, or its name.
+
+        Returns
+        -------
+        TaskView
+            A classifier with 1-D labels that shares this one's network.
+        """
+        check_is_fitted(self)
+        names = [] if self.task_names_ is None else list(self.task_names_)
+        if task in names:
+            return TaskView(self, names.index(task))
+        if isinstance(task, (int, np.integer)) and -self.n_tasks_ <= task < self.n_tasks_:
+            return TaskView(self, int(task) % self.n_tasks_)
+        raise ValueError(
+            f"There is no task {task!r}: there are {self.n_tasks_}, numbered from 0"
+            + (f" and named {names}." if names else ".")
+        )

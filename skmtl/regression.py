@@ -1,0 +1,111 @@
+"""What is about numbers, for estimators whose tasks are regressed."""
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_consistent_length
+
+from skmtl.engine.forward import task_outputs
+from skmtl.metrics import mean_task_r2
+from skmtl.plugins.base import RegressionLoss
+from skmtl.targets import offset_and_scale, read_numbers
+from skmtl.tasks import observed
+
+
+class Regression(RegressorMixin):
+    """Goes before ``Network``: numbers in, numbers out.
+
+    Networks learn ``(y - offset) / scale``. ``y_offset_`` and ``y_scale_`` are arrays with an entry
+    for each task, ``_is_1d`` says whether there is just one, with 1-D y. Where classifiers have a
+    list of the labels of each task, there is a list of None.
+    """
+
+    _parameter_constraints = {"scale_targets": ["boolean"]}
+    _loss_kind = RegressionLoss, "on numbers"
+    _mean_score = staticmethod(mean_task_r2)
+
+    # --- fit ------------------------------------------------------------------------------------
+
+    def _read_labels(self, y, *, known=None, estimator=None):
+        """``TaskLabels`` of y; there is nothing to know of numbers beforehand."""
+        labels = read_numbers(y, missing_label=self.missing_label, estimator=estimator)
+        self.loss_.check_targets(labels.codes[observed(labels.codes)])
+        return labels
+
+    def _class_weights(self, task_classes, task_names=None):
+        return [None] * len(task_classes)
+
+    def _set_classes(self):
+        """Numbers have none."""
+
+    @staticmethod
+    def _learns_nothing(classes):
+        return False
+
+    def _n_outputs(self, classes):
+        return 1
+
+    def _units_of(self, y, weight):
+        """Offset and scale for numbers with these weights."""
+        if not self.scale_targets:
+            return 0.0, 1.0
+        return offset_and_scale(y, weight, self.loss_.centring)
+
+    # --- predict --------------------------------------------------------------------------------
+
+    def _encoded_predictions(self, layout, theta, Z):
+        """Numbers that each task predicts, from the trunk's inputs."""
+        outputs = task_outputs(layout, theta, Z, range(len(self.y_scale_)))
+        return [
+            self.loss_.predict(out)[:, 0].astype(np.float64) * scale + offset
+            for out, offset, scale in zip(outputs, self.y_offset_, self.y_scale_)
+        ]
+
+    def predict(self, X):
+        """Give the number that each task predicts, in the units of y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_tasks)
+            Means, or what else the loss is least at, such as a quantile.
+        """
+        columns = self._of_rows(X, self._encoded_predictions)
+        return columns[0] if self._is_1d else np.column_stack(columns)
+
+    def score(self, X, y, sample_weight=None):
+        """Give the mean over tasks of the R2 on observed numbers.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Their numbers, with holes.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of rows.
+
+        Returns
+        -------
+        float
+            1 at best, 0 for a prediction of the mean; a task with less than two numbers does not
+            count, and if there is none that does, it is NaN.
+
+        Raises
+        ------
+        ValueError
+            If y has another number of rows or tasks.
+        """
+        y = read_numbers(y, missing_label=self.missing_label).codes
+        predicted = self.predict(X)
+        predicted = predicted[:, np.newaxis] if self._is_1d else predicted
+        check_consistent_length(predicted, y)
+        if y.shape[1] != predicted.shape[1]:
+            raise ValueError(
+                f"y has {y.shape[1]} columns; this {type(self).__name__} predicts "
+                f"{predicted.shape[1]}."
+            )
+        return mean_task_r2(y, predicted, sample_weight)

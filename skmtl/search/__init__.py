@@ -1,0 +1,1 @@
+"""What the estimators with CV in their name share: the race of candidates, and its verdict."""

@@ -1,0 +1,318 @@
+"""The search over how much to share: candidates race on folds, and one is refitted."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.stats import rankdata
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    MetaEstimatorMixin,
+    TransformerMixin,
+    clone,
+)
+from sklearn.metrics import check_scoring
+from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skmtl._compat import HasMethods, Interval, StrOptions, safe_indexing
+from skmtl.rows import FLOATS
+from skmtl.search.race import Race, Split
+from skmtl.search.scores import log_score
+from skmtl.search.verdict import (
+    describe_folds,
+    gain_of_sharing,
+    verdict,
+    within_one_standard_error,
+)
+
+#: Where the race begins if ``min_epochs="auto"``: after max_iter / 27, but not before this.
+FEW_EPOCHS = 5
+
+
+def _best_has(name):
+    """Whether the estimator that is, or would be, refitted has a method."""
+
+    def check(search):
+        fitted = getattr(search, "best_estimator_", None)
+        getattr(search._estimator() if fitted is None else fitted, name)
+        return True
+
+    return check
+
+
+class SharingSearch(
+    MetaEstimatorMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    ClassifierMixin,
+    BaseEstimator,
+):
+    """Base of the estimators with CV in their name.
+
+    A subclass names its candidates (``_candidates``) and its folds (``_splits``).
+    """
+
+    _parameter_constraints = {
+        "estimator": [HasMethods(["fit", "predict"]), None],
+        "lams": ["array-like"],
+        "cv": ["cv_object"],
+        "scoring": [str, callable, None],
+        "selection": [StrOptions({"best", "one_standard_error"})],
+        "factor": [Interval(Real, 1, None, closed="neither")],
+        "min_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def _estimator(self):
+        """What is searched over."""
+        return self._default_estimator() if self.estimator is None else self.estimator
+
+    def _scorer(self, estimator):
+        return log_score if self.scoring is None else check_scoring(estimator, self.scoring)
+
+    def _check(self, X, y):
+        """y as an array; X and y are checked as the estimator would, and left as they are."""
+        validate_data(self, X, accept_sparse="csr", dtype=FLOATS, ensure_min_samples=2)
+        if y is None:
+            name = type(self).__name__
+            raise ValueError(f"{name} requires y to be passed, but the target y is None")
+        return y if hasattr(y, "shape") else np.asarray(y)
+
+    def _positive_numbers(self, name):
+        values = np.asarray(getattr(self, name), float)
+        fine = np.isfinite(values) & (values > 0)
+        if values.ndim != 1 or not values.size or not fine.all():
+            raise ValueError(
+                f"{name} must hold finite numbers > 0. Got {getattr(self, name)!r} instead."
+            )
+        return np.unique(values)
+
+    def _search(self, estimator, X, y, fit_params, candidates, rows_to_split, splits):
+        """Race the candidates; sets the attributes that tell of it, gives the one to refit.
+
+        ``rows_to_split`` are those with labels, of which the splits speak; all other rows are
+        fitted on in every fold.
+        """
+        scorer = self._scorer(estimator)
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        estimator = clone(estimator).set_params(random_state=seed)
+        race = Race(
+            estimator,
+            candidates,
+            [self._split(X, y, fit_params, rows_to_split, *split) for split in splits],
+            scorer,
+            milestones=self._milestones(estimator),
+            factor=self.factor,
+            n_finalists=3,
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+        )
+        scores, n_epochs, finished = race.run()
+        self.n_splits_, self.scorer_name_ = len(splits), _name_of(self.scoring)
+        self.cv_results_ = _results(candidates, scores, n_epochs, finished)
+        shares = np.array([candidate.shares for candidate in candidates])
+        folds = describe_folds(splits, len(rows_to_split))
+        reference = self._choose(scores, finished & ~shares)
+        sharing = self._choose(scores, finished & shares)
+        compared = scores[finished & shares], scores[finished & ~shares]
+        self.transfer_gain_ = gain_of_sharing(*compared, folds)
+        self.verdict_ = verdict(*compared, folds)
+        chosen = int(sharing if self.verdict_ == "helps" else reference)
+        self.best_score_ = self.cv_results_["mean_test_score"][chosen]
+        self.best_sharing_params_ = candidates[sharing].params
+        self.reason_ = (
+            f"{self._what_is_shared} {_SAID[self.verdict_]}: gain {self.transfer_gain_}, over "
+            f"{len(splits)} folds. Refitted: {candidates[chosen].params}."
+        )
+        if self.verbose:
+            print(self.reason_)
+        return chosen
+
+    def _keep_nothing_to_share(self):
+        """What a search tells that had nothing to search over."""
+        self.transfer_gain_ = self.verdict_ = self.cv_results_ = None
+        self.reason_ = "There is nothing to share."
+
+    def _choose(self, scores, among):
+        """Number of the best of some candidates, or of the least sharing one that is as good.
+
+        Candidates come with the least sharing last.
+        """
+        numbers = np.flatnonzero(among)
+        if self.selection == "best":
+            return numbers[np.nan_to_num(scores[numbers].mean(axis=1), nan=-np.inf).argmax()]
+        return numbers[np.flatnonzero(within_one_standard_error(scores[numbers]))[-1]]
+
+    def _milestones(self, estimator):
+        """Epochs after which the candidates are compared."""
+        first = self.min_epochs
+        if first == "auto":
+            first = max(FEW_EPOCHS, round(estimator.max_iter / 27))
+        milestones = []
+        while first < estimator.max_iter:
+            milestones.append(int(np.ceil(first)))
+            first *= self.factor
+        return milestones
+
+    def _split(self, X, y, fit_params, rows_to_split, train, test):
+        """A fold as the race wants it."""
+        n_rows = len(y)
+        train, test = rows_to_split[train], rows_to_split[test]
+        unlabelled = np.setdiff1d(np.arange(n_rows), rows_to_split)
+        rows = np.sort(np.concatenate([train, unlabelled])) if unlabelled.size else train
+        of_rows = {name: fit_params[name] for name in self._by_row if fit_params[name] is not None}
+        of_rows = {name: safe_indexing(value, rows) for name, value in of_rows.items()}
+        return Split(
+            safe_indexing(X, rows),
+            safe_indexing(y, rows),
+            {**fit_params, **of_rows},
+            safe_indexing(X, test),
+            safe_indexing(y, test),
+        )
+
+    def _refit(self, estimator, candidates, chosen, X, y, fit_params):
+        """Fit the chosen candidate on all rows."""
+        self.best_index_ = int(chosen)
+        self.best_params_ = candidates[chosen].params
+        self.best_estimator_ = clone(estimator).set_params(**self.best_params_)
+        self.best_estimator_.fit(X, y, **fit_params)
+        for name in ("n_features_in_", "feature_names_in_", "classes_"):
+            if hasattr(self.best_estimator_, name):
+                setattr(self, name, getattr(self.best_estimator_, name))
+
+    @property
+    def _n_features_out(self):
+        return self.best_estimator_._n_features_out
+
+    # --- what the refitted estimator does -------------------------------------------------------
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = self._estimator().__sklearn_tags__()
+        tags.input_tags, tags.target_tags = inner.input_tags, inner.target_tags
+        return tags
+
+    def predict(self, X):
+        """Predict with the refitted estimator.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_tasks)
+            The labels.
+        """
+        check_is_fitted(self)
+        return self.best_estimator_.predict(X)
+
+    @available_if(_best_has("predict_proba"))
+    def predict_proba(self, X):
+        """Probabilities of classes, of the refitted estimator.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or a list of them
+            The probabilities, in the order of ``classes_``.
+        """
+        check_is_fitted(self)
+        return self.best_estimator_.predict_proba(X)
+
+    @available_if(_best_has("decision_function"))
+    def decision_function(self, X):
+        """Decision values of the refitted estimator.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            The values.
+        """
+        check_is_fitted(self)
+        return self.best_estimator_.decision_function(X)
+
+    @available_if(_best_has("transform"))
+    def transform(self, X):
+        """The shared representation of the refitted estimator.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_shared)
+            The representation.
+        """
+        check_is_fitted(self)
+        return self.best_estimator_.transform(X)
+
+    def score(self, X, y, sample_weight=None):
+        """Score the refitted estimator with ``scoring``, or as it scores itself.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            The score.
+        """
+        check_is_fitted(self)
+        scorer = check_scoring(self.best_estimator_, self.scoring)
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        return scorer(self.best_estimator_, X, y, **weights)
+
+
+def _name_of(scoring):
+    if scoring is None:
+        return "log score"
+    return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", repr(scoring))
+
+
+_SAID = {"helps": "helps", "hurts": "hurts", "no difference": "makes no difference"}
+
+
+def _results(candidates, scores, n_epochs, finished):
+    """``cv_results_`` in scikit-learn's form, with ``n_epochs`` and ``finished`` besides."""
+    means = scores.mean(axis=1)
+    comparable = np.where(finished & np.isfinite(means), means, -np.inf)
+    results = {
+        "params": [candidate.params for candidate in candidates],
+        "shares": np.array([candidate.shares for candidate in candidates]),
+        "mean_test_score": means,
+        "std_test_score": scores.std(axis=1),
+        "rank_test_score": rankdata(-comparable, method="min").astype(np.int32),
+        "mean_n_epochs": n_epochs.mean(axis=1),
+        "finished": finished,
+    }
+    for name in dict.fromkeys(name for candidate in candidates for name in candidate.params):
+        values = [candidate.params.get(name) for candidate in candidates]
+        absent = [name not in candidate.params for candidate in candidates]
+        results[f"param_{name}"] = np.ma.array(values, mask=absent, dtype=object)
+    for k in range(scores.shape[1]):
+        results[f"split{k}_test_score"] = scores[:, k]
+    return results

@@ -1,0 +1,166 @@
+"""Fits that run side by side, are paused, scored, and gone on with if they are worth it."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils.parallel import Parallel, delayed
+
+from skmtl.steps import PausableFit
+
+
+class Candidate(NamedTuple):
+    """A setting of the estimator.
+
+    Attributes
+    ----------
+    params : dict
+        What differs from the estimator that is searched over.
+    shares : bool
+        Whether it lets the tasks, or source and target, share anything.
+    """
+
+    params: dict
+    shares: bool
+
+
+class Split(NamedTuple):
+    """A fold: what to fit on, and what to score on.
+
+    Attributes
+    ----------
+    X, y : array-like
+        Rows to fit on.
+    fit_params : dict
+        Goes to ``fit``.
+    X_test, y_test : array-like
+    """
+
+    X: object
+    y: object
+    fit_params: dict
+    X_test: object
+    y_test: object
+
+
+class RaceResult(NamedTuple):
+    """How far each candidate came.
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n_candidates, n_folds)
+        The last score of each.
+    n_epochs : ndarray of shape (n_candidates, n_folds)
+        Epochs run, of the last stage.
+    finished : ndarray of shape (n_candidates,), bool
+        Whether its fits ran to their ends.
+    """
+
+    scores: np.ndarray
+    n_epochs: np.ndarray
+    finished: np.ndarray
+
+
+class Race:
+    """Successive halving: all candidates run some epochs, the best go on, and so forth [1]_.
+
+    A candidate is paused and continued, never fitted anew. Those that do not share are what the
+    others are compared with: they run to the end, whatever they score.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With ``_fitting``, see ``skmtl.steps``.
+    candidates : list of Candidate
+    splits : list of Split
+    scorer : callable
+        ``scorer(fitted, X, y)``.
+    milestones : list of int
+        Epochs after which the candidates are compared; they end where ``fit`` would.
+    factor : float
+        Of those that share, one in ``factor`` goes on.
+    n_finalists : int
+        As many go on at least.
+    n_jobs : int or None
+        Threads.
+    verbose : bool
+
+    References
+    ----------
+    .. [1] Jamieson and Talwalkar (2016). Non-stochastic best arm identification and hyperparameter
+       optimization. AISTATS.
+    """
+
+    def __init__(
+        self,
+        estimator,
+        candidates,
+        splits,
+        scorer,
+        *,
+        milestones,
+        factor,
+        n_finalists,
+        n_jobs,
+        verbose=False,
+    ):
+        self.candidates, self.splits, self.scorer = candidates, splits, scorer
+        self.milestones, self.factor, self.n_finalists = milestones, factor, n_finalists
+        self.verbose = verbose
+        self._parallel = Parallel(n_jobs=n_jobs, require="sharedmem")
+        self._fits = [
+            [
+                PausableFit(clone(estimator).set_params(**candidate.params), s.X, s.y, s.fit_params)
+                for s in splits
+            ]
+            for candidate in candidates
+        ]
+        shape = len(candidates), len(splits)
+        self.scores, self.n_epochs = np.full(shape, np.nan), np.zeros(shape, int)
+
+    def run(self):
+        """Run to the end; gives the RaceResult."""
+        racing = np.arange(len(self.candidates))
+        for milestone in [*self.milestones, np.inf]:
+            self._advance(racing, milestone)
+            if milestone < np.inf:
+                racing = self._best_of(racing)
+                self._tell(racing, milestone)
+            self._drop_all_but(racing)
+        finished = np.zeros(len(self.candidates), bool)
+        finished[racing] = True
+        return RaceResult(self.scores, self.n_epochs, finished)
+
+    def _advance(self, racing, milestone):
+        """Take the fits of some candidates to a number of epochs, in threads, and score them."""
+        cells = [(c, k) for c in racing for k in range(len(self.splits))]
+        scored = self._parallel(delayed(self._advance_one)(c, k, milestone) for c, k in cells)
+        for cell, (score, n_epochs) in zip(cells, scored, strict=True):
+            self.scores[cell], self.n_epochs[cell] = score, n_epochs
+
+    def _advance_one(self, c, k, milestone):
+        fit, split = self._fits[c][k], self.splits[k]
+        if fit.finished or self.n_epochs[c, k] >= fit.max_iter:
+            return self.scores[c, k], self.n_epochs[c, k]
+        fitted = fit.advance(min(milestone, fit.max_iter))
+        score = self.scorer(fitted, split.X_test, split.y_test)
+        return score, fitted.n_iter_
+
+    def _best_of(self, racing):
+        """The candidates that go on."""
+        shares = np.array([self.candidates[c].shares for c in racing])
+        sharing, others = racing[shares], racing[~shares]
+        n_kept = max(int(np.ceil(len(sharing) / self.factor)), self.n_finalists)
+        means = np.nan_to_num(self.scores[sharing].mean(axis=1), nan=-np.inf)
+        best = np.argsort(-means, kind="stable")[:n_kept]
+        return np.sort(np.concatenate([sharing[best], others]))
+
+    def _drop_all_but(self, racing):
+        """Let go of the memory of fits that have ended, or will not go on."""
+        for c in set(range(len(self.candidates))).difference(racing):
+            for fit in self._fits[c]:
+                fit.close()
+
+    def _tell(self, racing, milestone):
+        if self.verbose:
+            print(f"After {milestone} epochs {len(racing)} candidates go on.")

@@ -1,0 +1,174 @@
+"""Does sharing help? The gain of the best candidate over a reference, from paired folds."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Gain(NamedTuple):
+    """A difference of scores, paired over folds.
+
+    Attributes
+    ----------
+    mean : float
+    std_error : float
+        Infinite where a single fold leaves nothing to estimate it from.
+    by_fold : ndarray of shape (n_folds,)
+    """
+
+    mean: float
+    std_error: float
+    by_fold: np.ndarray
+
+    def __str__(self):
+        return f"{self.mean:+.4f} (standard error {self.std_error:.4f})"
+
+
+class Folds(NamedTuple):
+    """What the statistics must know of the folds.
+
+    Attributes
+    ----------
+    test_share : float
+        Test rows for each training row, on average.
+    apart : ndarray of shape (n_folds, n_folds), bool
+        Whether two folds have no test row in common; for each fold there is one at least.
+    """
+
+    test_share: float
+    apart: np.ndarray
+
+
+def describe_folds(splits, n_rows):
+    """Sizes and overlaps of the folds.
+
+    Parameters
+    ----------
+    splits : list of (train, test)
+        Row numbers.
+    n_rows : int
+
+    Returns
+    -------
+    Folds
+    """
+    tested = np.zeros((len(splits), n_rows), bool)
+    for row, (_, test) in zip(tested, splits):
+        row[test] = True
+    apart = ~(tested.astype(float) @ tested.T > 0)
+    lonely = ~apart.any(axis=1)  # as with random splits: any other fold will do
+    apart[lonely] = True
+    np.fill_diagonal(apart, False)
+    return Folds(float(np.mean([len(test) / len(train) for train, test in splits])), apart)
+
+
+def paired(differences, folds):
+    """Mean and standard error of differences over folds.
+
+    The training sets of folds overlap, so that their scores vary less than those of independent
+    data sets would. With J folds, the variance of the mean is taken as
+    ``(1 / J + n_test / n_train)`` times that of one difference [1]_.
+
+    Parameters
+    ----------
+    differences : ndarray of shape (n_folds,)
+    folds : Folds
+
+    Returns
+    -------
+    Gain
+
+    References
+    ----------
+    .. [1] Nadeau and Bengio (2003). Inference for the generalization error. Machine Learning 52,
+       section 3.
+    """
+    n = len(differences)
+    if n < 2:
+        return Gain(float(differences.mean()), np.inf, differences)
+    variance = differences.var(ddof=1) * (1 / n + folds.test_share)
+    return Gain(float(differences.mean()), float(np.sqrt(variance)), differences)
+
+
+def select_by_others(scores, folds):
+    """Scores of the best candidate, where each fold's was chosen by the other folds.
+
+    The best of many candidates is best partly by luck, and its mean score tells too much. A
+    candidate that was chosen without the fold it is scored on has no such luck.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_candidates, n_folds)
+    folds : Folds
+
+    Returns
+    -------
+    ndarray of shape (n_folds,)
+    """
+    n_folds = scores.shape[1]
+    if n_folds == 1:
+        return scores.max(axis=0)
+    by_others = scores @ folds.apart.T.astype(float) / folds.apart.sum(axis=1)
+    return scores[by_others.argmax(axis=0), np.arange(n_folds)]
+
+
+def gain_of_sharing(sharing, reference, folds):
+    """What sharing adds to the reference.
+
+    Parameters
+    ----------
+    sharing, reference : ndarray of shape (n_candidates, n_folds)
+        Scores of the candidates that share, and of those that do not, on the same folds.
+    folds : Folds
+
+    Returns
+    -------
+    Gain
+        Of the best against the best, both chosen by the other folds.
+    """
+    return paired(select_by_others(sharing, folds) - select_by_others(reference, folds), folds)
+
+
+def verdict(sharing, reference, folds):
+    """Whether sharing helps, hurts, or makes no difference.
+
+    Parameters
+    ----------
+    sharing, reference : ndarray of shape (n_candidates, n_folds)
+    folds : Folds
+
+    Returns
+    -------
+    {"helps", "hurts", "no difference"}
+        "helps": the gain is larger than its standard error. "hurts": every candidate that shares
+        is below the best reference by more than the standard error of that difference.
+    """
+    gain = gain_of_sharing(sharing, reference, folds)
+    if gain.mean > gain.std_error:
+        return "helps"
+    best_reference = reference[reference.mean(axis=1).argmax()]
+    losses = [paired(candidate - best_reference, folds) for candidate in sharing]
+    if all(loss.mean < -loss.std_error for loss in losses):
+        return "hurts"
+    return "no difference"
+
+
+def within_one_standard_error(scores):
+    """Which candidates score as the best one does, up to the standard error of its mean.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_candidates, n_folds)
+
+    Returns
+    -------
+    ndarray of shape (n_candidates,), bool
+
+    References
+    ----------
+    .. [1] Breiman, Friedman, Olshen and Stone (1984). Classification and regression trees, 3.4.3.
+    """
+    means, n_folds = scores.mean(axis=1), scores.shape[1]
+    best = means.argmax()
+    std_error = scores[best].std(ddof=1) / np.sqrt(n_folds) if n_folds > 1 else 0.0
+    return means >= means[best] - std_error

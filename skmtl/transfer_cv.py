@@ -1,0 +1,347 @@
+"""TransferClassifierCV: how much of the source to use, and whether to use it at all."""
+
+import numpy as np
+from sklearn.model_selection import KFold, StratifiedKFold, check_cv
+from sklearn.utils import check_random_state
+
+from skmtl._compat import fit_context, n_samples, safe_indexing
+from skmtl.atomic import all_or_nothing
+from skmtl.plugins.base import Alignment
+from skmtl.plugins.feature_maps import Identity
+from skmtl.plugins.registry import resolve
+from skmtl.search.base import SharingSearch
+from skmtl.search.race import Candidate
+from skmtl.tasks import encode_labels, union_of_labels
+from skmtl.transfer_classifier import TransferClassifier
+
+STRATEGIES = ("joint", "finetune")
+
+#: Folds where a class has a single row: one for each row, up to this.
+FOLDS_OF_FEW = 50
+
+#: Steps of the target alone that are enough, unless ``max_iter`` asks for more.
+MOST_STEPS = 5_000
+
+
+class TransferClassifierCV(SharingSearch):
+    r"""Transfer with the amount of sharing chosen by cross-validation on the target.
+
+    The surface over :math:`\lambda` and :math:`\mu` always holds its ends, the source alone and the
+    target alone, and the two pooled. All candidates race: after some epochs those with the best
+    scores go on from where they are, the others stop. Then the best candidate that uses the source
+    is compared with the target alone, fold by fold. If it is not better beyond the error of that
+    difference, the target alone is refitted: a source can hurt.
+
+    Parameters
+    ----------
+    estimator : TransferClassifier or None, default=None
+        What is searched over, with all its parameters; None is a ``TransferClassifier()``.
+    lams : array-like of float, default=(0.1, 0.3, 1, 3, 10)
+        Weights of the target's loss against the source's, each > 0 and finite.
+    mus : array-like of float, default=(0.01, 0.1, 1)
+        Strengths of the penalty on the feature map, each > 0; of effect if there is a map or an
+        alignment, and else left alone.
+    strategies : tuple of {"joint", "finetune"}, default=("joint", "finetune")
+        Ways to use the source, besides the ends of the surface.
+    cv : int, cross-validation generator, iterable or None, default=None
+        Folds of the target's labelled rows. None: five, stratified, or as many as the rarest class
+        has rows, but not less than two; where a class has one row, as many folds as rows.
+    scoring : str, callable or None, default=None
+        How to score on the folds. None is the mean log-probability of the true labels: of the few
+        labels that a target may have, it tells more than accuracy does.
+    selection : {"best", "one_standard_error"}, default="best"
+        "one_standard_error" takes, of those within one standard error of the best candidate, the
+        one that leans on the source least: with the largest lam and then the largest mu.
+    factor : float, default=3
+        One in so many candidates goes on at each comparison, with so many times the epochs.
+    min_epochs : int or "auto", default="auto"
+        Epochs before the first comparison; "auto" is ``max_iter / 27``, at least 5.
+    n_jobs : int or None, default=None
+        Threads: the epochs run without the interpreter's lock.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the folds, and of the candidates on them, the same for each. The refit uses the
+        estimator's own.
+    verbose : bool, default=False
+        Whether to tell how the race goes.
+
+    Attributes
+    ----------
+    best_estimator_ : TransferClassifier
+        Refitted on all rows.
+    best_params_ : dict
+        What was set for it: ``{"strategy": "target_only"}`` unless the verdict is "helps".
+    best_sharing_params_ : dict
+        Those of the best candidate that uses the source.
+    best_score_ : float
+        Mean score of the refitted candidate over the folds.
+    best_index_ : int
+        Its place in ``cv_results_``.
+    transfer_gain_ : Gain or None
+        ``mean`` and ``std_error`` of the score that the source adds to the target alone. In each
+        fold the candidate was chosen by the other folds, so that the luck of the best of many does
+        not count. None without a source.
+    verdict_ : {"helps", "hurts", "no difference"} or None
+        "helps": the gain is beyond its error. "hurts": every candidate that uses the source is
+        below the target alone beyond the error of that difference.
+    reason_ : str
+        The verdict in words, and what was refitted.
+    cv_results_ : dict
+        Scores of all candidates by fold, as in scikit-learn; of those that did not finish, the last
+        ones. ``mean_n_epochs`` tells how far they came.
+    lams_, mus_ : ndarray
+        The inner axes of the surface.
+    path_scores_ : ndarray of shape (n_lams, n_mus)
+        Mean scores of "joint" over them: of candidates that stopped early, where they stood.
+    end_scores_ : dict
+        Mean scores of the other candidates by strategy, the best over ``mus``.
+    scorer_name_ : str
+        What the scores are.
+    n_splits_ : int
+        Number of folds.
+    classes_ : ndarray of shape (n_classes,)
+        Labels that ``predict`` may give.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if they are strings.
+
+    See Also
+    --------
+    TransferClassifier : One candidate.
+    MultiTaskClassifierCV : The same question for several tasks.
+
+    References
+    ----------
+    .. [1] Jamieson and Talwalkar (2016). Non-stochastic best arm identification and hyperparameter
+       optimization. AISTATS.
+    .. [2] Nadeau and Bengio (2003). Inference for the generalization error. Machine Learning 52.
+
+    Examples
+    --------
+    >>> from skmtl import TransferClassifier, TransferClassifierCV, as_source
+    >>> from skmtl.datasets import make_transfer_pair
+    >>> pair = make_transfer_pair(60, relatedness=0.95, random_state=0)
+    >>> search = TransferClassifierCV(TransferClassifier(tol=1e-2), random_state=0)
+    >>> search = search.fit(pair.X, pair.y, **as_source(pair.X_source, pair.y_source))
+    >>> search.verdict_
+    'helps'
+    """
+
+    __metadata_request__fit = {
+        "X_source": True,
+        "y_source": True,
+        "X_unlabeled": True,
+        "X_val": True,
+        "y_val": True,
+    }
+
+    _parameter_constraints = {
+        **SharingSearch._parameter_constraints,
+        "mus": ["array-like"],
+        "strategies": ["array-like"],
+    }
+    _by_row = ("sample_weight",)
+    _what_is_shared = "The source"
+
+    def __init__(
+        self,
+        estimator=None,
+        *,
+        lams=(0.1, 0.3, 1.0, 3.0, 10.0),
+        mus=(0.01, 0.1, 1.0),
+        strategies=STRATEGIES,
+        cv=None,
+        scoring=None,
+        selection="best",
+        factor=3,
+        min_epochs="auto",
+        n_jobs=None,
+        random_state=None,
+        verbose=False,
+    ):
+        self.estimator = estimator
+        self.lams = lams
+        self.mus = mus
+        self.strategies = strategies
+        self.cv = cv
+        self.scoring = scoring
+        self.selection = selection
+        self.factor = factor
+        self.min_epochs = min_epochs
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @staticmethod
+    def _default_estimator():
+        return TransferClassifier()
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        X_source=None,
+        y_source=None,
+        X_unlabeled=None,
+        X_val=None,
+        y_val=None,
+    ):
+        """Search, judge, and refit.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows of the target.
+        y : array-like of shape (n_samples,)
+            Their labels; rows without label take part in every training fold.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the target's rows in training.
+        X_source, y_source : array-like or tuple of array-like, default=None
+            Rows of the source, or of several, and their labels. Use :func:`as_source`.
+        X_unlabeled, X_val, y_val : array-like, default=None
+            As in ``TransferClassifier.fit``.
+
+        Returns
+        -------
+        TransferClassifierCV
+            Itself, fitted.
+
+        Raises
+        ------
+        ValueError
+            If a parameter does not fit the data, or a candidate cannot be fitted.
+        """
+        fit_params = {
+            "sample_weight": sample_weight,
+            "X_source": X_source,
+            "y_source": y_source,
+            "X_unlabeled": X_unlabeled,
+            "X_val": X_val,
+            "y_val": y_val,
+        }
+        with all_or_nothing(self):
+            estimator = self._estimator()
+            y = self._check(X, y)
+            options = {"missing_label": estimator.missing_label, "estimator": self}
+            labels = encode_labels(y, **options)
+            labelled = np.flatnonzero((labels.codes >= 0).all(axis=1))
+            candidates = self._candidates(
+                estimator, labels.classes[0], len(labelled), y_source, options
+            )
+            chosen = 0
+            if len(candidates) > 1:
+                splits = self._splits(safe_indexing(y, labelled), labels.codes[labelled, 0])
+                chosen = self._search(estimator, X, y, fit_params, candidates, labelled, splits)
+                self._keep_surface(candidates)
+            else:
+                self._keep_nothing_to_share()
+            self._refit(estimator, candidates, chosen, X, y, fit_params)
+        return self
+
+    def _candidates(self, estimator, classes, n_labelled, y_source, options):
+        """The surface, with those that lean on the source least last."""
+        self.lams_ = self._positive_numbers("lams")
+        self.mus_ = self._positive_numbers("mus")
+        unknown = set(self.strategies).difference(STRATEGIES)
+        if unknown or not len(self.strategies):
+            raise ValueError(
+                f"strategies must hold some of {STRATEGIES}. Got {self.strategies!r} instead."
+            )
+        if not _maps_or_aligns(estimator):
+            self.mus_ = np.array([float(estimator.mu)])
+        target_only = {"strategy": "target_only", **_unfrozen(estimator)}
+        if y_source is None:
+            return [Candidate(target_only, shares=False)]
+        sources = y_source if isinstance(y_source, tuple) else (y_source,)
+        n_largest = max(n_samples(s) for s in sources)
+        target_only["max_iter"] = _as_many_steps(estimator, n_labelled, n_largest)
+        source_classes = [encode_labels(s, **options).classes[0] for s in sources]
+        grid = [
+            {"strategy": strategy, "mu": float(mu)}
+            for strategy in _possible_ends(classes, source_classes, estimator.share_head)
+            for mu in self.mus_
+        ]
+        if "finetune" in self.strategies:
+            grid += [{"strategy": "finetune", "mu": float(mu)} for mu in self.mus_]
+        if "joint" in self.strategies:
+            grid += [
+                {"strategy": "joint", "lam": float(lam), "mu": float(mu)}
+                for lam in self.lams_
+                for mu in self.mus_
+            ]
+        for params in grid:
+            if params["strategy"] != "finetune":
+                params.update(_unfrozen(estimator))
+        return [
+            *(Candidate(params, shares=True) for params in grid),
+            Candidate(target_only, shares=False),
+        ]
+
+    def _splits(self, y, codes):
+        """Folds of the labelled rows."""
+        if self.cv is not None:
+            return list(check_cv(self.cv, y, classifier=True).split(np.zeros(len(codes)), y))
+        counts = np.bincount(codes)
+        rarest, options = counts[counts > 0].min(), {"shuffle": True}
+        options["random_state"] = check_random_state(self.random_state)
+        if rarest < 2:
+            cv = KFold(min(len(codes), FOLDS_OF_FEW), **options)
+        else:
+            cv = StratifiedKFold(min(5, rarest), **options)
+        return list(cv.split(np.zeros(len(codes)), codes))
+
+    def _keep_surface(self, candidates):
+        """The mean scores, as the displays draw them."""
+        means = self.cv_results_["mean_test_score"]
+        self.path_scores_ = np.full((len(self.lams_), len(self.mus_)), np.nan)
+        self.end_scores_ = {}
+        for candidate, mean in zip(candidates, means, strict=True):
+            params = candidate.params
+            if params["strategy"] == "joint":
+                place = np.searchsorted(self.lams_, params["lam"])
+                self.path_scores_[place, np.searchsorted(self.mus_, params["mu"])] = mean
+            else:
+                known = self.end_scores_.get(params["strategy"], np.nan)
+                self.end_scores_[params["strategy"]] = np.fmax(known, mean)
+
+
+def _as_many_steps(estimator, n_target, n_source):
+    """Epochs in which the target alone takes as many steps as it would beside the source.
+
+    An epoch passes over the larger domain: with few labels the target alone would take a step or
+    two in each, and lose to the source for want of training.
+    """
+    if estimator._uses_lbfgs:
+        return estimator.max_iter
+    n_together = max(n_target, n_source)
+    together, alone = (
+        -(-n // (min(200, n) if estimator.batch_size == "auto" else estimator.batch_size))
+        for n in (n_together, n_target)
+    )
+    steps = min(estimator.max_iter * together, max(MOST_STEPS, estimator.max_iter * alone))
+    return -(-steps // alone)
+
+
+def _maps_or_aligns(estimator):
+    """Whether mu has an effect."""
+    map_penalty = resolve(("penalties", "alignments"), estimator.map_penalty, "map_penalty")
+    feature_map = resolve("feature_maps", estimator.feature_map, "feature_map")
+    return isinstance(map_penalty, Alignment) or not isinstance(feature_map, Identity)
+
+
+def _unfrozen(estimator):
+    """Frozen layers need weights to keep, which only fine-tuning and a source model bring."""
+    return {"freeze": 0} if estimator.freeze and estimator.source_model is None else {}
+
+
+def _possible_ends(classes, source_classes, share_head):
+    """Of "source_only" and "pooled" those that these labels allow."""
+    try:
+        union_of_labels([classes, *source_classes])
+    except TypeError:
+        return []
+    same = all(np.array_equal(one, source_classes[0]) for one in source_classes)
+    return ["source_only", "pooled"] if same or share_head is True else ["pooled"]

@@ -1,0 +1,323 @@
+"""TransferClassifierCV and MultiTaskClassifierCV: the race, the verdict, the refit."""
+
+import numpy as np
+import pytest
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from tables import QUICK, blobs, digest, source_of, theta_of, wide
+
+from skmtl import (
+    MultiTaskClassifier,
+    MultiTaskClassifierCV,
+    TransferClassifier,
+    TransferClassifierCV,
+    as_source,
+    make_transfer_pipeline,
+)
+from skmtl.datasets import make_transfer_pair
+from skmtl.metrics import make_task_scorer
+from skmtl.search.scores import log_score
+from skmtl.steps import PausableFit
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+LAMS = (0.1, 1.0, 10.0)
+
+
+def transfer_search(estimator=None, **parameters):
+    estimator = TransferClassifier(**QUICK) if estimator is None else estimator
+    parameters = {"lams": LAMS, "cv": 3, "random_state": 0, **parameters}
+    return TransferClassifierCV(estimator, **parameters)
+
+
+def task_search(estimator=None, **parameters):
+    estimator = MultiTaskClassifier(**QUICK) if estimator is None else estimator
+    parameters = {"lams": (1e-4, 1e-3, 1e-2, 1e-1), "cv": 3, "random_state": 0, **parameters}
+    return MultiTaskClassifierCV(estimator, **parameters)
+
+
+SEARCHES = {
+    "transfer": (transfer_search, lambda: (*blobs(), source_of())),
+    "tasks": (task_search, lambda: (*wide(), {})),
+}
+both = pytest.mark.parametrize("search, data", SEARCHES.values(), ids=SEARCHES)
+
+
+@parametrize_with_checks([TransferClassifierCV(), MultiTaskClassifierCV(cv=2)])
+def test_sklearn_contract(estimator, check):
+    inner = estimator._default_estimator().set_params(max_iter=20, random_state=0)
+    check(estimator.set_params(estimator=inner, min_epochs=10))
+
+
+@both
+def test_finished_candidates_score_as_fits_of_their_own(search, data):
+    X, y, keywords = data()
+    cv = list(KFold(3).split(X))
+    search = search(cv=cv).fit(X, y, **keywords)
+    results, n_checked = search.cv_results_, 0
+    inner = clone(search.estimator).set_params(
+        random_state=np.random.RandomState(0).randint(np.iinfo(np.int32).max)
+    )
+    for c in np.flatnonzero(results["finished"]):
+        for k, (train, test) in enumerate(cv):
+            fitted = clone(inner).set_params(**results["params"][c])
+            score = log_score(fitted.fit(X[train], y[train], **keywords), X[test], y[test])
+            assert results[f"split{k}_test_score"][c] == pytest.approx(score, rel=1e-12)
+            n_checked += 1
+    assert n_checked >= 9
+
+
+@both
+def test_no_candidate_is_fitted_twice(search, data, monkeypatch):
+    starts, init = [], PausableFit.__init__
+
+    def counted(self, *args):
+        starts.append(None)
+        init(self, *args)
+
+    monkeypatch.setattr(PausableFit, "__init__", counted)
+    X, y, keywords = data()
+    search = search(min_epochs=2).fit(X, y, **keywords)
+    results = search.cv_results_
+    assert len(starts) == 3 * len(results["params"])
+    stopped = results["mean_n_epochs"][~results["finished"]]
+    assert stopped.size
+    assert stopped.max() < QUICK["max_iter"]
+    assert (results["mean_n_epochs"][results["finished"]] >= QUICK["max_iter"]).all()
+
+
+@both
+def test_threads_change_nothing(search, data):
+    X, y, keywords = data()
+    one, two = (search(n_jobs=n).fit(X, y, **keywords) for n in (1, 2))
+    assert one.best_params_ == two.best_params_
+    assert one.transfer_gain_.mean == two.transfer_gain_.mean
+    assert np.array_equal(one.cv_results_["mean_test_score"], two.cv_results_["mean_test_score"])
+    assert np.array_equal(theta_of(one.best_estimator_), theta_of(two.best_estimator_))
+
+
+@both
+def test_the_refit_is_a_fit_of_the_chosen_candidate(search, data):
+    X, y, keywords = data()
+    search = search().fit(X, y, **keywords)
+    again = clone(search.estimator).set_params(**search.best_params_).fit(X, y, **keywords)
+    assert np.array_equal(theta_of(search.best_estimator_), theta_of(again))
+    assert np.array_equal(search.predict(X), again.predict(X))
+    assert np.array_equal(search.transform(X), again.transform(X))
+    assert search.score(X, y) == again.score(X, y)
+    assert search.best_score_ == search.cv_results_["mean_test_score"][search.best_index_]
+    assert search.verdict_ in search.reason_.replace("makes no", "no")
+
+
+@both
+def test_a_failed_search_leaves_nothing(search, data):
+    X, y, keywords = data()
+    search = search().fit(X, y, **keywords)
+    before = digest(search.__getstate__())
+    X = X.copy()
+    X[0] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        search.fit(X, y, **keywords)
+    assert digest(search.__getstate__()) == before
+
+
+@pytest.mark.parametrize(
+    "search, match",
+    [
+        (transfer_search(lams=[0.0, 1.0]), r"lams must hold finite numbers > 0. Got \[0.0, 1.0\]"),
+        (transfer_search(mus=[np.inf]), "mus must hold"),
+        (transfer_search(strategies=("joint", "other")), "strategies must hold some of"),
+        (transfer_search(strategies=()), "strategies must hold some of"),
+        (transfer_search(factor=1), "'factor' parameter"),
+        (task_search(lams=[]), "lams must hold"),
+        (task_search(selection="worst"), "'selection' parameter"),
+    ],
+)
+def test_bad_parameters_are_named(search, match):
+    X, y = blobs()
+    keywords = {} if isinstance(search, MultiTaskClassifierCV) else source_of()
+    with pytest.raises(ValueError, match=match):
+        search.fit(X, y, **keywords)
+
+
+# --- transfer -------------------------------------------------------------------------------------
+
+
+def related_pair(relatedness, seed=0):
+    pair = make_transfer_pair(60, relatedness=relatedness, random_state=seed)
+    return pair, as_source(pair.X_source, pair.y_source)
+
+
+def test_a_related_source_helps():
+    pair, source = related_pair(0.95)
+    search = transfer_search(TransferClassifier((16,), max_iter=60, random_state=0), cv=5)
+    search.fit(pair.X, pair.y, **source)
+    assert search.verdict_ == "helps"
+    assert search.best_params_ == search.best_sharing_params_
+    assert search.best_params_["strategy"] != "target_only"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_unrelated_source_does_not(seed):
+    pair, source = related_pair(0.0, seed)
+    search = transfer_search(TransferClassifier((16,), max_iter=60, random_state=0), cv=5)
+    search.fit(pair.X, pair.y, **source)
+    assert search.verdict_ in ("hurts", "no difference")
+    assert search.best_params_["strategy"] == "target_only"
+    assert search.best_sharing_params_["strategy"] != "target_only"
+
+
+def test_the_surface_and_its_ends():
+    search = transfer_search(
+        TransferClassifier(**QUICK, feature_map="affine"), mus=(1.0, 0.1), min_epochs=15
+    ).fit(*blobs(), **source_of())
+    assert search.mus_.tolist() == [0.1, 1.0]
+    assert search.path_scores_.shape == (3, 2)
+    assert set(search.end_scores_) == {"source_only", "target_only", "pooled", "finetune"}
+    results = search.cv_results_
+    assert len(results["params"]) == 2 * (3 + len(LAMS)) + 1
+    for params, mean in zip(results["params"], results["mean_test_score"]):
+        if params["strategy"] == "joint":
+            place = LAMS.index(params["lam"]), search.mus_.tolist().index(params["mu"])
+            assert search.path_scores_[place] == mean
+
+
+def test_mu_is_left_alone_where_it_has_no_effect():
+    search = transfer_search(mus=(0.01, 0.1)).fit(*blobs(), **source_of())
+    assert search.mus_.tolist() == [search.estimator.mu]
+
+
+def test_the_target_alone_takes_as_many_steps():
+    X, y = blobs(60)
+    estimator = TransferClassifier((4,), max_iter=10, batch_size=20, random_state=0)
+    search = transfer_search(estimator).fit(X[:15], y[:15], **source_of(100))
+    assert search.cv_results_["params"][-1] == {"strategy": "target_only", "max_iter": 50}
+
+
+def test_without_source_there_is_nothing_to_search():
+    search = transfer_search().fit(*blobs())
+    assert search.verdict_ is None
+    assert search.transfer_gain_ is None
+    assert search.cv_results_ is None
+    assert "nothing to share" in search.reason_
+
+
+def test_labels_of_another_kind_leave_the_ends_out():
+    X_s, y_s = blobs(80, seed=5)
+    search = transfer_search().fit(*blobs(), **as_source(X_s, np.array(["a", "b", "c"])[y_s]))
+    assert "source_only" not in search.end_scores_
+    assert "pooled" not in search.end_scores_
+
+
+def test_frozen_layers_are_for_finetuning_alone():
+    search = transfer_search(TransferClassifier(**QUICK, freeze=1)).fit(*blobs(), **source_of())
+    for params in search.cv_results_["params"]:
+        assert ("freeze" in params) == (params["strategy"] != "finetune")
+
+
+def test_rows_without_label_are_in_every_training_fold():
+    X, y = blobs(60)
+    y = y.astype(float)
+    y[::4] = np.nan
+    search = transfer_search(cv=StratifiedKFold(3)).fit(X, y, **source_of())
+    assert search.n_splits_ == 3
+    assert np.isfinite(search.best_score_)
+
+
+@pytest.mark.parametrize("n_per_class, n_splits", [(1, 3), (2, 2), (4, 4), (9, 5)])
+def test_folds_of_few_labels(n_per_class, n_splits):
+    X, y = blobs(60)
+    rows = np.concatenate([np.flatnonzero(y == c)[:n_per_class] for c in range(3)])
+    search = transfer_search(cv=None).fit(X[rows], y[rows], **source_of())
+    assert search.n_splits_ == n_splits
+
+
+def test_lbfgs():
+    search = transfer_search(TransferClassifier(**QUICK, solver="lbfgs"))
+    search.fit(*blobs(), **source_of())
+    assert search.cv_results_["finished"].sum() >= 4
+
+
+def test_nested_in_cross_validation_and_a_pipeline():
+    X, y = blobs()
+    pipeline = make_transfer_pipeline(transfer_search())
+    with config_context(enable_metadata_routing=True):
+        scores = cross_val_score(pipeline, X, y, cv=3, params=source_of())
+    assert scores.shape == (3,)
+    assert scores.min() > 0.5
+
+
+def test_one_standard_error_leans_on_the_source_least():
+    pair, source = related_pair(0.95)
+    estimator = TransferClassifier((16,), max_iter=60, random_state=0)
+    searches = [
+        transfer_search(estimator, cv=5, selection=s, min_epochs=60, strategies=("joint",)).fit(
+            pair.X, pair.y, **source
+        )
+        for s in ("best", "one_standard_error")
+    ]
+    best, least = (s.best_sharing_params_.get("lam", 0.0) for s in searches)
+    assert least >= best
+
+
+def test_scoring_by_name():
+    search = transfer_search(scoring="accuracy").fit(*blobs(), **source_of())
+    assert search.scorer_name_ == "accuracy"
+    assert 0 <= search.best_score_ <= 1
+    assert search.score(*blobs()) == search.best_estimator_.score(*blobs())
+
+
+# --- tasks ----------------------------------------------------------------------------------------
+
+
+def test_paths_of_tasks():
+    search = task_search(min_epochs=15).fit(*wide())
+    assert set(search.path_scores_) == {"hard", "none"}  # the tasks' labels differ
+    assert all(path.shape == (4,) for path in search.path_scores_.values())
+
+
+def test_tasks_with_the_same_labels_can_be_pooled():
+    X, Y = wide()
+    search = task_search(scoring=make_task_scorer("accuracy")).fit(X, Y[:, 1:])
+    assert "pooled" in search.path_scores_
+
+
+def test_one_task_shares_nothing():
+    search = task_search().fit(*blobs())
+    assert search.verdict_ is None
+    assert search.predict(blobs()[0]).shape == (60,)
+
+
+def test_label_weights_are_split_with_the_rows():
+    X, Y = wide()
+    weight = np.ones_like(Y)
+    search = task_search().fit(X, Y, label_weight=weight, sample_weight=np.ones(len(X)))
+    plain = task_search().fit(X, Y)
+    assert np.array_equal(
+        search.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"]
+    )
+
+
+# --- the score ------------------------------------------------------------------------------------
+
+
+def test_log_score_is_the_mean_log_probability():
+    X, y = blobs()
+    clf = TransferClassifier(**QUICK).fit(X, y)
+    expected = np.log(clf.predict_proba(X)[np.arange(len(y)), y]).mean()
+    assert log_score(clf, X, y) == pytest.approx(expected)
+    few = TransferClassifier(**QUICK).fit(X[y < 2], y[y < 2])
+    assert log_score(few, X[y == 2], y[y == 2]) == pytest.approx(np.log(1e-3))
+
+
+def test_log_score_of_tasks_skips_holes():
+    X, Y = wide()
+    clf = MultiTaskClassifier(**QUICK).fit(X, Y)
+    by_task = []
+    for t, p in enumerate(clf.predict_proba(X)):
+        seen = ~np.isnan(Y[:, t])
+        by_task.append(np.log(p[seen, Y[seen, t].astype(int)]).mean())
+    assert log_score(clf, X, Y) == pytest.approx(np.mean(by_task))
+    assert np.isnan(log_score(clf, X, np.full_like(Y, np.nan)))

@@ -1,0 +1,95 @@
+"""The statistics of a search: each against its definition."""
+
+import numpy as np
+import pytest
+
+from skmtl.search.verdict import (
+    Folds,
+    describe_folds,
+    gain_of_sharing,
+    paired,
+    select_by_others,
+    verdict,
+    within_one_standard_error,
+)
+
+
+def k_fold(n_rows, n_folds):
+    rows = np.arange(n_rows)
+    return [(np.setdiff1d(rows, test), test) for test in np.array_split(rows, n_folds)]
+
+
+FIVE = describe_folds(k_fold(100, 5), 100)
+
+
+def test_folds_of_k_fold():
+    assert FIVE.test_share == pytest.approx(0.25)
+    assert np.array_equal(FIVE.apart, ~np.eye(5, dtype=bool))
+
+
+def test_folds_of_repeats_know_which_test_rows_they_share():
+    rows = np.arange(6)
+    tests = [rows[:3], rows[3:], rows[::2], rows[1::2], rows[2:]]
+    apart = describe_folds([(np.setdiff1d(rows, t), t) for t in tests], 6).apart
+    expected = [
+        [i != j and not set(a) & set(b) for j, b in enumerate(tests)] for i, a in enumerate(tests)
+    ]
+    expected[4] = [True, True, True, True, False]  # shares rows with all others
+    assert np.array_equal(apart, expected)
+
+
+def test_standard_error_is_that_of_nadeau_and_bengio():
+    d = np.array([0.1, 0.3, -0.2, 0.0, 0.4])
+    gain = paired(d, FIVE)
+    assert gain.mean == pytest.approx(0.12)
+    assert gain.std_error == pytest.approx(np.sqrt((1 / 5 + 20 / 80) * d.var(ddof=1)))
+    assert "+0.1200" in str(gain)
+
+
+def test_one_fold_tells_no_error():
+    one = Folds(0.25, np.zeros((1, 1), bool))
+    assert paired(np.array([0.5]), one).std_error == np.inf
+    assert verdict(np.array([[0.9]]), np.array([[0.1]]), one) == "no difference"
+
+
+def test_each_fold_is_chosen_for_by_the_others():
+    scores = np.random.default_rng(0).random((7, 5))
+    expected = [scores[np.delete(scores, k, axis=1).mean(axis=1).argmax(), k] for k in range(5)]
+    assert np.array_equal(select_by_others(scores, FIVE), expected)
+
+
+def test_the_luck_of_the_best_does_not_count():
+    """Candidates that differ by noise alone: the best one gains, the one chosen by others not."""
+    rng = np.random.default_rng(0)
+    reference = np.zeros((1, 5))
+    best, honest = [], []
+    for _ in range(500):
+        scores = rng.normal(0, 0.1, (20, 5))
+        best.append(scores.mean(axis=1).max())
+        honest.append(gain_of_sharing(scores, reference, FIVE).mean)
+    assert np.mean(best) > 0.07
+    assert abs(np.mean(honest)) < 3 * np.std(honest) / np.sqrt(500)
+
+
+NOISE = 0.01 * np.array([1.0, -1.0, 0.5, -0.5, 0.0])
+
+
+@pytest.mark.parametrize(
+    "sharing, said",
+    [
+        ([[0.8], [0.6]], "helps"),
+        ([[0.4], [0.3]], "hurts"),
+        ([[0.4], [0.5]], "no difference"),
+        ([[0.5], [0.5]], "no difference"),
+    ],
+)
+def test_verdicts(sharing, said):
+    scores = np.array(sharing) + NOISE
+    assert verdict(scores, np.full((1, 5), 0.5), FIVE) == said
+
+
+def test_one_standard_error():
+    scores = np.array([0.9, 0.895, 0.8])[:, None] + NOISE
+    assert within_one_standard_error(scores).tolist() == [True, False, False]
+    assert within_one_standard_error(scores + 9 * NOISE).tolist() == [True, True, False]
+    assert within_one_standard_error(scores[:, :1]).tolist() == [True, False, False]
