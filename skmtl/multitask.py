@@ -7,10 +7,13 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from skmtl._compat import Interval, StrOptions, begin_fit, fit_context
+from skmtl._compat import HasMethods, Interval, begin_fit, fit_context
 from skmtl.base import NetworkClassifier, has_partial_fit, known_classes
 from skmtl.engine.data import Domain, Task
+from skmtl.engine.forward import gate_weights
 from skmtl.engine.layout import Architecture
+from skmtl.experts import experts_of, start_gates
+from skmtl.plugins.registry import resolve
 from skmtl.tasks import encode_labels, spread_tasks, union_of_labels
 from skmtl.view import TaskView
 from skmtl.weights import check_label_weight, class_weight_by_task, label_weights, row_weights
@@ -22,8 +25,8 @@ class MultiTaskClassifier(NetworkClassifier):
     .. math:: J(\theta) = \sum_i w_i L_i(f_i(x, \theta), y_i) + \lambda R(\theta)
 
     Each task is a column of y with classes of its own, and may lack labels: :math:`L_i` is the
-    mean over its observed ones. All tasks share the layers of a network (the trunk), and each has
-    a head. With 1-D y it is an ordinary classifier.
+    mean over its observed ones. Tasks share the layers of a network (the trunk), and each has a
+    head; ``sharing`` has other ways. With 1-D y it is an ordinary classifier.
 
     Parameters
     ----------
@@ -42,9 +45,12 @@ class MultiTaskClassifier(NetworkClassifier):
         :math:`L_i`.
     weighting : str or Weighting, default="uniform"
         :math:`w_i`.
-    sharing : {"hard", "none", "pooled"}, default="hard"
+    sharing : str or Sharing, default="hard"
         "hard": one trunk, a head per task. "none": a net per task, nothing shared. "pooled": one
-        trunk and one head for all tasks, which then must have labels of one kind.
+        trunk and one head for all tasks, which then must have labels of one kind. "grouped",
+        "cross_stitch", "mmoe", "cgc": several trunks, the experts, each of the widths of
+        ``hidden_layer_sizes``, which each task mixes in its own way; see
+        ``skmtl.plugins.sharings``.
     solver : str or Optimizer, default="adam"
         The optimizer, or "lbfgs" for SciPy's L-BFGS-B on all rows at once.
     learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
@@ -95,8 +101,8 @@ class MultiTaskClassifier(NetworkClassifier):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns of X, if it had names that are strings.
     coefs_, intercepts_ : list of ndarray
-        Weights (n_in, n_out) and biases of the trunk's layers; with ``sharing="none"`` stacked
-        over tasks.
+        Weights (n_in, n_out) and biases of the trunk's layers; stacked over experts where there
+        are several, which with ``sharing="none"`` are those of the tasks.
     head_coefs_, head_intercepts_ : list of list of ndarray
         Those of each head.
     n_iter_ : int
@@ -107,6 +113,11 @@ class MultiTaskClassifier(NetworkClassifier):
         Each task's loss by epoch.
     task_weights_path_ : ndarray of shape (n_iter_, n_tasks)
         Mean over the steps of each epoch of what ``weighting`` gave.
+    task_gates_ : ndarray of shape (n_tasks, n_experts) or None
+        The part that each expert has in what a task's head reads; rows sum to 1. None where it
+        depends on x, as with "mmoe" and "cgc".
+    task_groups_ : ndarray of shape (n_tasks,) or None
+        The expert that has the largest part for each task: with ``sharing="grouped"`` its group.
     penalty_coefs_ : list of ndarray
         Matrices that the penalty learned of its own, such as the sparse part of
         ``SparseLowRank``; empty for most.
@@ -118,7 +129,7 @@ class MultiTaskClassifier(NetworkClassifier):
         Mean accuracy of the tasks on the validation rows by epoch.
     best_validation_score_ : float or None
         The best of them; the weights are those of its epoch.
-    loss_, penalty_, weighting_, optimizer_ : plugins
+    loss_, penalty_, weighting_, sharing_, optimizer_ : plugins
         What the parameters of these names stand for.
 
     See Also
@@ -148,7 +159,7 @@ class MultiTaskClassifier(NetworkClassifier):
     _parameter_constraints = {
         **NetworkClassifier._parameter_constraints,
         "lam": [Interval(Real, 0, None, closed="left")],
-        "sharing": [StrOptions({"hard", "none", "pooled"})],
+        "sharing": [str, HasMethods(["experts"])],
     }
 
     def __init__(
@@ -303,6 +314,10 @@ class MultiTaskClassifier(NetworkClassifier):
 
     # --- from arguments to the engine's description ----------------------------------------------
 
+    def _resolve_plugins(self):
+        super()._resolve_plugins()
+        self.sharing_ = resolve("sharings", self.sharing, "sharing")
+
     def _validate_fit(self, X, y, sample_weight, label_weight, *, task=None, classes=None, reset):
         """X, class codes (n, T) and label weights (n, T); sets the attributes that describe y."""
         self._resolve_plugins()
@@ -321,7 +336,7 @@ class MultiTaskClassifier(NetworkClassifier):
         self.n_tasks_ = codes.shape[1]
         self.task_names_ = labels.names if ids is None else np.asarray(ids)
         self._label_classes = self._task_classes = labels.classes
-        if self.sharing == "pooled":
+        if self.sharing_.shares_heads:
             codes = self._pool(codes)
         self.classes_ = self._task_classes[0] if self._is_1d else self._task_classes
         weight = np.tile(row_weights(sample_weight, X)[:, np.newaxis], self.n_tasks_)
@@ -365,7 +380,8 @@ class MultiTaskClassifier(NetworkClassifier):
                 pooled[seen, t] = np.searchsorted(union, classes)[codes[seen, t]]
         except TypeError as error:
             raise ValueError(
-                "sharing='pooled' needs labels of one kind in all tasks; use sharing='hard'."
+                f"sharing={self.sharing!r} needs labels of one kind in all tasks, because they "
+                "share a head; use sharing='hard'."
             ) from error
         self._task_classes = [union] * codes.shape[1]
         return pooled
@@ -391,22 +407,20 @@ class MultiTaskClassifier(NetworkClassifier):
         hidden = self._widths("hidden_layer_sizes")
         n_tasks = codes.shape[1]
         n_outputs = [self._n_outputs(classes) for classes in self._task_classes]
-        pooled = self.sharing == "pooled"
-        separate = self.sharing == "none" and hidden and n_tasks > 1
+        one_head = self.sharing_.shares_heads
         architecture = Architecture(
             n_inputs=X.shape[1],
             hidden=hidden,
             activation=self.activation,
             head_hidden=self._widths("head_layer_sizes"),
-            n_outputs=tuple(n_outputs[:1] if pooled else n_outputs),
-            task_heads=(0,) * n_tasks if pooled else tuple(range(n_tasks)),
-            gate_mask=tuple(
-                tuple(e == t for e in range(n_tasks)) if separate else (True,)
-                for t in range(n_tasks)
-            ),
+            n_outputs=tuple(n_outputs[:1] if one_head else n_outputs),
+            task_heads=(0,) * n_tasks if one_head else tuple(range(n_tasks)),
+            **experts_of(self.sharing_, n_tasks, hidden),
         )
         layout = self._layout_of(architecture)
         theta = self._first_theta(layout, rng, X.dtype, resume)
+        if not resume:
+            start_gates(self.sharing_, layout, theta, rng)
         tasks = []
         for t in range(n_tasks):
             trained = rows[weight[rows, t] > 0]
@@ -424,6 +438,18 @@ class MultiTaskClassifier(NetworkClassifier):
             )
         penalties = [self._penalty_term(self.penalty_, self.lam, layout.blocks, theta)]
         return self._problem(layout, theta, [Domain(X)], tasks, penalties, rng)
+
+    @property
+    def task_gates_(self):
+        """The part of each expert in what each task reads; None where it depends on x."""
+        check_is_fitted(self)
+        return gate_weights(self._layout, self._theta)
+
+    @property
+    def task_groups_(self):
+        """The expert with the largest part for each task; None where it depends on x."""
+        gates = self.task_gates_
+        return None if gates is None else gates.argmax(axis=1)
 
     def task(self, task):
         """Give one task as a fitted classifier, for Displays, calibration and the like.

@@ -227,7 +227,10 @@ def read_source_model(model):
         )
     check_is_fitted(model, msg=message)
     if any(weight.ndim == 3 for weight in model.coefs_):
-        raise ValueError("A source_model with sharing='none' has no shared layers to start from.")
+        raise ValueError(
+            "A source_model with several experts, as with sharing='none' or 'grouped', has no one "
+            "trunk to start from: take one with sharing='hard' or 'pooled'."
+        )
     only = len(model.head_coefs_) == 1
     classes = model.classes_ if only and isinstance(model.classes_, np.ndarray) else None
     head = list(zip(model.head_coefs_[0], model.head_intercepts_[0])) if only else []
