@@ -12,6 +12,7 @@ KINDS = {
     "feature_maps": base.FeatureMap,
     "alignments": base.Alignment,
     "weightings": base.Weighting,
+    "sharings": base.Sharing,
     "optimizers": base.Optimizer,
 }
 
@@ -21,8 +22,8 @@ def available(kind=None):
 
     Parameters
     ----------
-    kind : {"losses", "penalties", "feature_maps", "alignments", "weightings", "optimizers"}, \
-            default=None
+    kind : {"losses", "penalties", "feature_maps", "alignments", "weightings", "sharings", \
+            "optimizers"}, default=None
         One kind, or all.
 
     Returns

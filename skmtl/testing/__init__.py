@@ -14,9 +14,10 @@ from skmtl.testing import (
     losses,
     optimizers,
     penalties,
+    sharings,
     weightings,
 )
-from skmtl.testing.calls import kind_of
+from skmtl.testing.calls import CONTRACTS, kind_of
 
 __all__ = ["check_plugin", "parametrize_with_plugin_checks", "plugin_checks"]
 
@@ -26,6 +27,7 @@ _OF_KIND = {
     base.FeatureMap: feature_maps.checks_of,
     base.Alignment: alignments.checks_of,
     base.Weighting: weightings.checks_of,
+    base.Sharing: sharings.checks_of,
     base.Optimizer: optimizers.checks_of,
 }
 
@@ -56,7 +58,9 @@ def plugin_checks(plugin):
     >>> [name for name, _ in plugin_checks(LogLoss())][:3]
     ['check_constructor', 'check_hyper', 'check_parameters']
     """
-    for check in (*estimators.CHECKS, *functions.CHECKS, *_OF_KIND[kind_of(plugin)](plugin)):
+    kind = kind_of(plugin)
+    compiled = functions.CHECKS if CONTRACTS[kind] else ()
+    for check in (*estimators.CHECKS, *compiled, *_OF_KIND[kind](plugin)):
         yield check.__name__, check
 
 

@@ -63,6 +63,7 @@ CONTRACTS = {
     base.Weighting: {
         "update": Contract("weighting", overwrites=("weights",), updates=("state",)),
     },
+    base.Sharing: {},  # nothing of it is compiled
     base.Optimizer: {
         "step": Contract("optimizer", updates=("theta", "state")),
         "catch_up": Contract("catch_up", updates=("theta", "grad", "state", "work")),
