@@ -46,7 +46,7 @@ lint: .venv-test/.stamp
 	.venv-test/bin/ruff format --check .
 	.venv-test/bin/numpydoc lint $$(find skmtl -name '*.py')
 
-# All but weightings_torchjd, which needs torchjd.
+# All but weightings_torchjd, which needs torchjd, and landmine, which needs its data.
 BENCHMARKS = fit_dense fit_sparse many_tasks transfer scale start_up predict \
 	sklearn_parity transfer_ladder forgetting
 

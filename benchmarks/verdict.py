@@ -59,7 +59,14 @@ def run(pair, kind, seed):
     alone, refitted = (
         fitted.score(pair.X[test], pair.y[test]) for fitted in (target_only, search.best_estimator_)
     )
-    return {"verdict": search.verdict_, "alone": alone, "refitted": refitted}
+    gain = search.transfer_gain_
+    return {
+        "verdict": search.verdict_,
+        "gain": gain.mean,
+        "error": gain.std_error,
+        "alone": alone,
+        "refitted": refitted,
+    }
 
 
 def main():

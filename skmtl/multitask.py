@@ -4,13 +4,16 @@ import warnings
 from numbers import Real
 
 import numpy as np
-from sklearn.utils.validation import check_consistent_length
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from skmtl._compat import Interval, StrOptions, begin_fit, fit_context
+from skmtl._compat import HasMethods, Interval, begin_fit, fit_context
 from skmtl.atomic import all_or_nothing
 from skmtl.base import Network
 from skmtl.engine.data import Domain, Task
+from skmtl.engine.forward import gate_weights
 from skmtl.engine.layout import Architecture
+from skmtl.experts import experts_of, start_gates
+from skmtl.plugins.registry import resolve
 from skmtl.steps import run_to_the_end
 from skmtl.weights import check_label_weight, label_weights, row_weights
 
@@ -21,7 +24,7 @@ class MultiTaskNetwork(Network):
     _parameter_constraints = {
         **Network._parameter_constraints,
         "lam": [Interval(Real, 0, None, closed="left")],
-        "sharing": [StrOptions({"hard", "none", "pooled"})],
+        "sharing": [str, HasMethods(["experts"])],
     }
 
     def __sklearn_tags__(self):
@@ -91,6 +94,22 @@ class MultiTaskNetwork(Network):
             self._train_chunk(problem, resume)
         return self
 
+    @property
+    def task_gates_(self):
+        """The part of each expert in what each task reads; None where it depends on x."""
+        check_is_fitted(self)
+        return gate_weights(self._layout, self._theta)
+
+    @property
+    def task_groups_(self):
+        """The expert with the largest part for each task; None where it depends on x."""
+        gates = self.task_gates_
+        return None if gates is None else gates.argmax(axis=1)
+
+    def _resolve_plugins(self):
+        super()._resolve_plugins()
+        self.sharing_ = resolve("sharings", self.sharing, "sharing")
+
     # --- from arguments to the engine's description ----------------------------------------------
 
     def _validate_fit(
@@ -115,7 +134,7 @@ class MultiTaskNetwork(Network):
         self.n_tasks_ = y.shape[1]
         self.task_names_ = labels.names
         self._label_classes = self._task_classes = labels.classes
-        if self.sharing == "pooled":
+        if self.sharing_.shares_heads:
             y = self._pool(y)
         self._set_classes()
         weight = np.tile(row_weights(sample_weight, X)[:, np.newaxis], self.n_tasks_)
@@ -175,22 +194,20 @@ class MultiTaskNetwork(Network):
         hidden = self._widths("hidden_layer_sizes")
         n_tasks = y.shape[1]
         n_outputs = [self._n_outputs(classes) for classes in self._task_classes]
-        pooled = self.sharing == "pooled"
-        separate = self.sharing == "none" and hidden and n_tasks > 1
+        one_head = self.sharing_.shares_heads
         architecture = Architecture(
             n_inputs=X.shape[1],
             hidden=hidden,
             activation=self.activation,
             head_hidden=self._widths("head_layer_sizes"),
-            n_outputs=tuple(n_outputs[:1] if pooled else n_outputs),
-            task_heads=(0,) * n_tasks if pooled else tuple(range(n_tasks)),
-            gate_mask=tuple(
-                tuple(e == t for e in range(n_tasks)) if separate else (True,)
-                for t in range(n_tasks)
-            ),
+            n_outputs=tuple(n_outputs[:1] if one_head else n_outputs),
+            task_heads=(0,) * n_tasks if one_head else tuple(range(n_tasks)),
+            **experts_of(self.sharing_, n_tasks, hidden),
         )
         layout = self._layout_of(architecture)
         theta = self._first_theta(layout, rng, X.dtype, resume)
+        if not resume:
+            start_gates(self.sharing_, layout, theta, rng)
         tasks = []
         for t in range(n_tasks):
             trained = rows[weight[rows, t] > 0]

@@ -18,8 +18,8 @@ class MultiTaskClassifier(Classification, MultiTaskNetwork):
     .. math:: J(\theta) = \sum_i w_i L_i(f_i(x, \theta), y_i) + \lambda R(\theta)
 
     Each task is a column of y with classes of its own, and may lack labels: :math:`L_i` is the
-    mean over its observed ones. All tasks share the layers of a network (the trunk), and each has
-    a head. With 1-D y it is an ordinary classifier.
+    mean over its observed ones. Tasks share the layers of a network (the trunk), and each has a
+    head; ``sharing`` has other ways. With 1-D y it is an ordinary classifier.
 
     Parameters
     ----------
@@ -38,9 +38,12 @@ class MultiTaskClassifier(Classification, MultiTaskNetwork):
         :math:`L_i`.
     weighting : str or Weighting, default="uniform"
         :math:`w_i`.
-    sharing : {"hard", "none", "pooled"}, default="hard"
+    sharing : str or Sharing, default="hard"
         "hard": one trunk, a head per task. "none": a net per task, nothing shared. "pooled": one
-        trunk and one head for all tasks, which then must have labels of one kind.
+        trunk and one head for all tasks, which then must have labels of one kind. "grouped",
+        "cross_stitch", "mmoe", "cgc": several trunks, the experts, each of the widths of
+        ``hidden_layer_sizes``, which each task mixes in its own way; see
+        ``skmtl.plugins.sharings``.
     solver : str or Optimizer, default="adam"
         The optimizer, or "lbfgs" for SciPy's L-BFGS-B on all rows at once.
     learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
@@ -91,8 +94,8 @@ class MultiTaskClassifier(Classification, MultiTaskNetwork):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns of X, if it had names that are strings.
     coefs_, intercepts_ : list of ndarray
-        Weights (n_in, n_out) and biases of the trunk's layers; with ``sharing="none"`` stacked
-        over tasks.
+        Weights (n_in, n_out) and biases of the trunk's layers; stacked over experts where there
+        are several, which with ``sharing="none"`` are those of the tasks.
     head_coefs_, head_intercepts_ : list of list of ndarray
         Those of each head.
     n_iter_ : int
@@ -114,7 +117,12 @@ class MultiTaskClassifier(Classification, MultiTaskNetwork):
         Mean accuracy of the tasks on the validation rows by epoch.
     best_validation_score_ : float or None
         The best of them; the weights are those of its epoch.
-    loss_, penalty_, weighting_, optimizer_ : plugins
+    task_gates_ : ndarray of shape (n_tasks, n_experts) or None
+        The part that each expert has in what a task's head reads; rows sum to 1. None where it
+        depends on x, as with "mmoe" and "cgc".
+    task_groups_ : ndarray of shape (n_tasks,) or None
+        The expert that has the largest part for each task: with ``sharing="grouped"`` its group.
+    loss_, penalty_, weighting_, sharing_, optimizer_ : plugins
         What the parameters of these names stand for.
 
     See Also
@@ -259,7 +267,8 @@ class MultiTaskClassifier(Classification, MultiTaskNetwork):
                 pooled[seen, t] = np.searchsorted(union, classes)[codes[seen, t]]
         except TypeError as error:
             raise ValueError(
-                "sharing='pooled' needs labels of one kind in all tasks; use sharing='hard'."
+                f"sharing={self.sharing!r} needs labels of one kind in all tasks, because they "
+                "share a head; use sharing='hard'."
             ) from error
         self._task_classes = [union] * codes.shape[1]
         return pooled

@@ -43,9 +43,12 @@ class MultiTaskRegressor(Regression, MultiTaskNetwork):
         all tasks have the same units.
     weighting : str or Weighting, default="uniform"
         :math:`w_i`.
-    sharing : {"hard", "none", "pooled"}, default="hard"
+    sharing : str or Sharing, default="hard"
         "hard": one trunk, a head per task. "none": a net per task, nothing shared. "pooled": one
-        trunk and one head for all tasks, which then all predict the same.
+        trunk and one head for all tasks. "grouped",
+        "cross_stitch", "mmoe", "cgc": several trunks, the experts, each of the widths of
+        ``hidden_layer_sizes``, which each task mixes in its own way; see
+        ``skmtl.plugins.sharings``.
     solver : str or Optimizer, default="adam"
         The optimizer, or "lbfgs" for SciPy's L-BFGS-B on all rows at once.
     learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
@@ -94,8 +97,8 @@ class MultiTaskRegressor(Regression, MultiTaskNetwork):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns of X, if it had names that are strings.
     coefs_, intercepts_ : list of ndarray
-        Weights (n_in, n_out) and biases of the trunk's layers; with ``sharing="none"`` stacked
-        over tasks.
+        Weights (n_in, n_out) and biases of the trunk's layers; stacked over experts where there
+        are several, which with ``sharing="none"`` are those of the tasks.
     head_coefs_, head_intercepts_ : list of list of ndarray
         Those of each head.
     n_iter_ : int
@@ -117,7 +120,12 @@ class MultiTaskRegressor(Regression, MultiTaskNetwork):
         Mean R2 of the tasks on the validation rows by epoch.
     best_validation_score_ : float or None
         The best of them; the weights are those of its epoch.
-    loss_, penalty_, weighting_, optimizer_ : plugins
+    task_gates_ : ndarray of shape (n_tasks, n_experts) or None
+        The part that each expert has in what a task's head reads; rows sum to 1. None where it
+        depends on x, as with "mmoe" and "cgc".
+    task_groups_ : ndarray of shape (n_tasks,) or None
+        The expert that has the largest part for each task: with ``sharing="grouped"`` its group.
+    loss_, penalty_, weighting_, sharing_, optimizer_ : plugins
         What the parameters of these names stand for.
 
     See Also
@@ -252,7 +260,7 @@ class MultiTaskRegressor(Regression, MultiTaskNetwork):
         """Y in the units of each task, of the rows to train on; sets them if this is the start."""
         if not resume:
             trained, weight = y[rows], weight[rows]
-            if self.sharing == "pooled":
+            if self.sharing_.shares_heads:
                 units = [self._units_of(trained, weight)] * self.n_tasks_
             else:
                 units = [self._units_of(y_t, w_t) for y_t, w_t in zip(trained.T, weight.T)]

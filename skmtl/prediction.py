@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmtl.engine.forward import in_blocks, shared_representations
+from skmtl.engine.forward import expert_outputs, in_blocks
 from skmtl.engine.layout import Architecture, layout_of
 from skmtl.rows import FLOATS, is_plain
 
@@ -65,15 +65,14 @@ class NetworkPredictor(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Returns
         -------
         ndarray of shape (n_samples, n_shared)
-            X itself where the trunk is empty; the nets' outputs side by side with
-            ``sharing="none"``.
+            X itself where the trunk is empty; what the experts give side by side where there are
+            several, which with ``sharing="none"`` are the tasks' nets.
         """
         check_is_fitted(self)
         architecture = self._layout.architecture
         if not architecture.hidden:
             return self._inputs_of_validated(self._rows(X))
-        nets = range(architecture.n_experts)
-        outputs = self._of_rows(X, lambda *of: list(shared_representations(*of, nets)))
+        outputs = self._of_rows(X, expert_outputs)
         return outputs[0] if len(outputs) == 1 else np.hstack(outputs)
 
     @property

@@ -243,7 +243,10 @@ def read_source_model(model):
         )
     check_is_fitted(model, msg=message)
     if any(weight.ndim == 3 for weight in model.coefs_):
-        raise ValueError("A source_model with sharing='none' has no shared layers to start from.")
+        raise ValueError(
+            "A source_model with several experts, as with sharing='none' or 'grouped', has no one "
+            "trunk to start from: take one with sharing='hard' or 'pooled'."
+        )
     trunk = list(zip(model.coefs_, model.intercepts_))
     if len(model.head_coefs_) > 1:
         return Pretrained(trunk, [], None, model.activation)

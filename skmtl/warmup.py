@@ -13,7 +13,8 @@ from itertools import product
 
 from skmtl.engine import activations
 from skmtl.plugins import available, resolve
-from skmtl.testing.calls import DTYPES, compiled, contracts_of
+from skmtl.plugins.registry import KINDS
+from skmtl.testing.calls import CONTRACTS, DTYPES, compiled, contracts_of
 
 
 def _engine_functions(dtype):
@@ -128,7 +129,8 @@ def main(arguments=None):
     dtypes = DTYPES if dtype == "both" else (dtype,)
 
     failures = _warm_up("engine", [("kernels", _engine_functions)], dtypes)
-    for kind in () if failures else available():
+    compiled_kinds = [kind for kind in available() if CONTRACTS[KINDS[kind]]]
+    for kind in () if failures else compiled_kinds:
         parts = [(name, partial(_plugin_functions, kind, name)) for name in available(kind)]
         failures += _warm_up(kind, parts, dtypes)
     for failure in failures:

@@ -13,6 +13,7 @@ from skmtl.plugins.base import (
     Optimizer,
     Penalty,
     RegressionLoss,
+    Sharing,
     SourceWeighting,
     Weighting,
 )
@@ -20,6 +21,7 @@ from skmtl.plugins.feature_maps import Linear
 from skmtl.plugins.losses import LogLoss
 from skmtl.plugins.optimizers import SGD
 from skmtl.plugins.penalties import L1, L2
+from skmtl.plugins.sharings import Hard, LearnedGroups
 from skmtl.plugins.weightings import Uniform
 
 log_loss, l1, l2, sgd, uniform = (
@@ -726,6 +728,61 @@ class ReadsUnannounced(SourceWeighting):
 
     def weigh(self, X_source, y_source, X_target, y_target, rng):
         return 1.0 + np.asarray(X_source[:, [0]].mean(axis=1)).ravel() ** 2
+
+
+# --- sharings ------------------------------------------------------------------------------------
+
+
+@breaks("check_sharing_experts", r"experts\(1\) gives array\(\[\[1\]\]\)")
+class CountsExperts(Sharing):
+    def experts(self, n_tasks):
+        return np.ones((n_tasks, 1), int)
+
+
+@breaks("check_sharing_experts", r"With 2 tasks, task \[1\] reads no expert")
+class FirstTaskAlone(Sharing):
+    def experts(self, n_tasks):
+        return np.arange(n_tasks)[:, np.newaxis] == [0]
+
+
+@breaks("check_sharing_experts", r"With 1 tasks, nobody reads expert \[1\]")
+class OneExpertTooMany(Sharing):
+    def experts(self, n_tasks):
+        return np.tile([True, False], (n_tasks, 1))
+
+
+@breaks("check_sharing_experts", "gives another mask each time")
+class RestlessExperts(Sharing):
+    def experts(self, n_tasks):
+        return np.ones((n_tasks, 1 + next(counter)), bool)
+
+
+@breaks("check_sharing_gate", "gate is 'softmax'. Let it be one of 'fixed', 'constant', 'linear'")
+class AnotherGate(Hard):
+    gate = "softmax"
+
+
+@breaks("check_sharing_gate", "shares_heads is 'yes'")
+class SharesHeadsMaybe(Hard):
+    shares_heads = "yes"
+
+
+@breaks("check_sharing_init", r"of the shape of experts\(1\), \(1, 2\)")
+class StartsFromOneNumber(LearnedGroups):
+    def init(self, n_tasks, rng):
+        return np.zeros(n_tasks)
+
+
+@breaks("check_sharing_init", "Draw from rng alone")
+class StartsFromElsewhere(LearnedGroups):
+    def init(self, n_tasks, rng):
+        return np.full((n_tasks, self.n_groups), float(next(counter)))
+
+
+@breaks("check_sharing_fit", r"Expert \[1\] does not move in a small fit")
+class StartsWithAClosedGate(LearnedGroups):
+    def init(self, n_tasks, rng):
+        return np.tile([900.0, -900.0], (n_tasks, 1))
 
 
 # --- optimizers ----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 import sklearn
 
 from skmtl.plugins import registry
-from skmtl.testing import plugin_checks
+from skmtl.testing import check_plugin, plugin_checks
 
 PAGES = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
 FENCE = re.compile(r"```(\w+)\n(.*?)```", flags=re.DOTALL)
@@ -70,7 +70,7 @@ def test_the_page_on_plugins_is_complete(site):
     for kind in registry.KINDS:
         assert f"\n## {kind.capitalize().replace('_', ' ')}\n" in text
     files = {FILE.match(s)[1]: s for _, s in FENCE.findall(text) if FILE.match(s)}
-    assert sorted(files) == ["squared.py", "test_squared.py"]
+    assert sorted(files) == ["leader.py", "squared.py", "test_squared.py"]
     for name, snippet in files.items():
         (site / name).write_text(snippet)
     importlib.invalidate_caches()
@@ -79,6 +79,7 @@ def test_the_page_on_plugins_is_complete(site):
     assert len(cases) == 2 * len(list(plugin_checks(cases[0][0])))
     for plugin, check in cases:
         check(plugin)
+    check_plugin(importlib.import_module("leader").Leader())
 
 
 def test_the_catalogue_is_complete():

@@ -18,6 +18,7 @@ from skmtl import MultiTaskClassifier
 from skmtl.engine.problem import Problem
 from skmtl.plugins.optimizers import SGD
 from skmtl.plugins.penalties import ElasticNet
+from skmtl.plugins.sharings import CGC, CrossStitch, LearnedGroups, MMoE
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -699,7 +700,13 @@ def test_warm_start_needs_the_same_tasks_and_columns():
         ("activation", "step", ValueError, "relu.*Got 'step'"),
         ("lam", -1.0, ValueError, r"\[0.0, inf\).*Got -1.0"),
         ("lam", "1", ValueError, "Got '1'"),
-        ("sharing", "soft", ValueError, "pooled.*Got 'soft'"),
+        ("sharing", "soft", ValueError, "unknown name 'soft'; installed: cgc, .*pooled"),
+        ("sharing", 3, ValueError, "'sharing' parameter.*Got 3"),
+        ("sharing", LearnedGroups, TypeError, "instance, not the class"),
+        ("sharing", LearnedGroups(0), ValueError, "'n_groups' .* int >= 1. Got 0"),
+        ("sharing", MMoE(2.0), ValueError, "'n_experts' .* int >= 1. Got 2.0"),
+        ("sharing", CGC(0, 0), ValueError, "'n_shared' and 'n_own' .* not both be 0"),
+        ("sharing", CrossStitch(1.0), ValueError, r"'own' .*\(0, 1\). Got 1.0"),
         ("penalty", "l3", ValueError, "unknown name 'l3'; installed: .*l1, l2"),
         ("penalty", 3, ValueError, "Got 3"),
         ("penalty", SGD(), ValueError, "value_grad.*Got SGD"),

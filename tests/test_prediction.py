@@ -18,6 +18,8 @@ WAYS = {
     "head_layers": {"head_layer_sizes": (5,)},
     "none": {"sharing": "none"},
     "pooled": {"sharing": "pooled"},
+    "grouped": {"sharing": "grouped"},
+    "cgc": {"sharing": "cgc"},
     "linear": {"hidden_layer_sizes": ()},
 }
 

@@ -363,6 +363,10 @@ def test_bad_input_is_named():
         with pytest.raises(ValueError, match=message):
             estimator.fit(*args)
         assert not hasattr(estimator, "n_iter_")
+    with pytest.raises(ValueError, match=r"y must be 1-D with task=, got shape \(60, 2\)"):
+        MultiTaskRegressor(**QUICK).fit(X, y, task=np.arange(60) % 2)
+    with pytest.raises(ValueError, match="task must be known"):
+        MultiTaskRegressor(**QUICK).fit(X, y[:, 0], task=[None, *range(59)])
     with pytest.raises(ValueError, match="compares classes"):
         TransferRegressor(**QUICK, map_penalty="conditional_mmd").fit(*target(), **source())
     reg = MultiTaskRegressor(**QUICK).fit(X, y)

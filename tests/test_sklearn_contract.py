@@ -41,6 +41,8 @@ CONFIGURATIONS = [
     MultiTaskClassifier(),
     MultiTaskClassifier(solver="lbfgs", sharing="none"),
     MultiTaskClassifier(solver="sgd", learning_rate_init=0.1, sharing="pooled"),
+    MultiTaskClassifier(sharing="grouped"),
+    MultiTaskClassifier(solver="lbfgs", sharing="cgc"),
     TransferClassifier(),
     TransferClassifier(hidden_layer_sizes=(), solver="lbfgs", alpha=0.01),
     TransferClassifier(strategy="finetune", share_head=False, standardize="per_domain"),

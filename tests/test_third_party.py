@@ -18,6 +18,7 @@ NAMES = {
     "alignments": "mean_gap",
     "weightings": "inverse_loss",
     "source_weightings": "nearest",
+    "sharings": "neighbours",
     "optimizers": "sign_descent",
 }
 
@@ -135,6 +136,22 @@ COMPILED = """
 def own(functions):
     """What is not a part of numba that a function is made of, such as max()."""
     return [name for name in functions if not name.startswith("numba.")]
+
+
+def test_tasks_share_as_it_says(site):
+    groups, shapes = run(
+        """
+        import json, warnings
+        from skmtl import MultiTaskClassifier
+        from tables import QUICK, wide
+        warnings.simplefilter("ignore")
+        clf = MultiTaskClassifier(**QUICK, sharing="neighbours").fit(*wide())
+        print(json.dumps([clf.task_groups_.tolist(), [w.shape for w in clf.coefs_]]))
+        """,
+        site,
+    )
+    assert groups == [0, 0, 1]
+    assert shapes == [[2, 4, 8]]
 
 
 def test_only_its_own_functions_are_compiled_and_once(site, tmp_path):

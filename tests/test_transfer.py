@@ -679,7 +679,7 @@ def test_a_source_model_survives_clone_and_search():
         (
             lambda: MultiTaskClassifier(**QUICK, sharing="none").fit(*wide()),
             ValueError,
-            "sharing='none' has no shared layers",
+            "several experts, as with sharing='none'.* no one trunk to start from",
         ),
         (
             lambda: MLPClassifier((9,), max_iter=1).fit(*blobs()),

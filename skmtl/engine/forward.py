@@ -83,6 +83,27 @@ def shared_representations(layout, theta, Z, tasks):
         yield _mix(layout, theta, Z, task, allowed, list(outputs.values()))
 
 
+def expert_outputs(layout, theta, Z):
+    """What each expert of a trunk gives, a list of ndarrays of shape (n_rows, n_shared)."""
+    return [_run_chain(layout, theta, chain, Z) for chain in layout.trunk]
+
+
+def gate_weights(layout, theta):
+    """The part of each expert in what each task reads, ndarray of shape (n_tasks, n_experts).
+
+    None where it depends on the row.
+    """
+    architecture = layout.architecture
+    if architecture.gate == "linear":
+        return None
+    mask = np.array(architecture.gate_mask)
+    logits = np.zeros(mask.shape, theta.dtype)
+    if architecture.gate == "constant":
+        logits[...] = layout.gate_offsets(theta)
+    logits[~mask] = -np.inf
+    return softmax(logits, axis=1)
+
+
 def shared_representation(layout, theta, Z, task=0):
     """What the head of one task reads, see ``shared_representations``."""
     return next(shared_representations(layout, theta, Z, [task]))

@@ -187,6 +187,15 @@ class Layout:
         start, n_rows, n_columns = block[:3]
         return theta[start : start + n_rows * n_columns].reshape(n_rows, n_columns)
 
+    def gate_offsets(self, theta):
+        """View (n_tasks, n_experts) of what gates add up to before x; None where they are fixed."""
+        a = self.architecture
+        if a.gate == "fixed":
+            return None
+        start, n_tasks = self.gates[0, 1], len(self.gates)
+        size = a.n_experts * (1 if a.gate == "constant" else 1 + a.n_inputs)
+        return theta[start : start + n_tasks * size].reshape(n_tasks, size)[:, : a.n_experts]
+
     def output_weight_bias(self, theta, head):
         """Views (weight of shape (n_in, n_out), bias) of a head's output layer."""
         w, b, n_in, n_out = self.outputs[head].tolist()

@@ -1,4 +1,4 @@
-"""Losses, penalties, feature maps, weightings, optimizers and so on, built-in and installed."""
+"""Losses, penalties, sharings, feature maps and all other plugins, built-in and installed."""
 
 from skmtl.plugins.registry import available, resolve
 

@@ -13,7 +13,7 @@ the plugin's numbers in the order of ``hyper``.
 import functools
 import inspect
 from abc import ABC, abstractmethod
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,6 +79,15 @@ class Plugin(BaseEstimator, ABC):
                     f"{'[' if closed in ('left', 'both') else '('}{low}, {high}"
                     f"{']' if closed in ('right', 'both') else ')'}. Got {value!r} instead."
                 )
+
+    def _check_count(self, name, low):
+        """Raise ValueError unless the named parameter is an int of at least low."""
+        value = getattr(self, name)
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < low:
+            raise ValueError(
+                f"The {name!r} parameter of {type(self).__name__} must be an int >= {low}. "
+                f"Got {value!r} instead."
+            )
 
     def _check_option(self, name, options):
         """Raise ValueError unless the named parameter is one of some options."""
@@ -521,6 +530,65 @@ class SourceWeighting(Plugin):
         ValueError
             If a parameter is out of range, or it needs classes and there are none.
         """
+
+
+class Sharing(Plugin):
+    r"""A way in which tasks share the trunk: its experts, who reads them, and how they are mixed.
+
+    The hidden layers of the network are there once for each expert, with the same widths. The head
+    of task t reads :math:`H_t(x) = \sum_e a_{te}(x) H_e(x)`, a mixture of what the experts give;
+    the gate :math:`a_t` is zero for experts that the task may not read, and sums to one. A sharing
+    describes that to the engine before the fit and has no part in it: its methods are ordinary
+    Python, and may allocate.
+    """
+
+    group = "skmtl.sharings"
+
+    #: The kind of gate. "fixed": equal parts of the experts that a task may read. "constant": a
+    #: softmax over them of numbers that are learned, one for each task and expert. "linear": a
+    #: softmax of an affine function of x that is learned. Where every task reads one expert alone
+    #: there is nothing to mix, and any gate is "fixed".
+    gate = "fixed"
+    #: Whether one head serves all tasks, which then must have labels of one kind.
+    shares_heads = False
+
+    @abstractmethod
+    def experts(self, n_tasks):
+        """Say which experts each task may read.
+
+        Parameters
+        ----------
+        n_tasks : int
+            At least 1.
+
+        Returns
+        -------
+        ndarray of shape (n_tasks, n_experts), bool
+            At least one expert for each task, and one task for each expert.
+
+        Raises
+        ------
+        ValueError
+            If there is no such sharing of this many tasks.
+        """
+
+    def init(self, n_tasks, rng):
+        """Give the numbers, before the softmax, from which gates start that are learned.
+
+        By default zeros: equal parts. The matrix of a linear gate starts at zero, so that these
+        are its offsets. Experts always start from random weights of their own.
+
+        Parameters
+        ----------
+        n_tasks : int
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        ndarray of shape (n_tasks, n_experts)
+            Finite; read where a task may read the expert.
+        """
+        return np.zeros(self.experts(n_tasks).shape)
 
 
 class Optimizer(Plugin):

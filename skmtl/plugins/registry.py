@@ -13,6 +13,7 @@ KINDS = {
     "alignments": base.Alignment,
     "weightings": base.Weighting,
     "source_weightings": base.SourceWeighting,
+    "sharings": base.Sharing,
     "optimizers": base.Optimizer,
 }
 
@@ -23,7 +24,7 @@ def available(kind=None):
     Parameters
     ----------
     kind : {"losses", "penalties", "feature_maps", "alignments", "weightings", \
-            "source_weightings", "optimizers"}, default=None
+            "source_weightings", "sharings", "optimizers"}, default=None
         One kind, or all.
 
     Returns

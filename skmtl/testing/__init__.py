@@ -14,6 +14,7 @@ from skmtl.testing import (
     losses,
     optimizers,
     penalties,
+    sharings,
     source_weightings,
     weightings,
 )
@@ -28,6 +29,7 @@ _OF_KIND = {
     base.Alignment: alignments.checks_of,
     base.Weighting: weightings.checks_of,
     base.SourceWeighting: source_weightings.checks_of,
+    base.Sharing: sharings.checks_of,
     base.Optimizer: optimizers.checks_of,
 }
 
@@ -59,8 +61,8 @@ def plugin_checks(plugin):
     ['check_constructor', 'check_hyper', 'check_parameters']
     """
     kind = kind_of(plugin)
-    of_functions = functions.CHECKS if CONTRACTS[kind] else ()  # nothing else is compiled
-    for check in (*estimators.CHECKS, *of_functions, *_OF_KIND[kind](plugin)):
+    compiled = functions.CHECKS if CONTRACTS[kind] else ()
+    for check in (*estimators.CHECKS, *compiled, *_OF_KIND[kind](plugin)):
         yield check.__name__, check
 
 

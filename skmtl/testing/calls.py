@@ -63,7 +63,8 @@ CONTRACTS = {
     base.Weighting: {
         "update": Contract("weighting", overwrites=("weights",), updates=("state",)),
     },
-    base.SourceWeighting: {},
+    base.SourceWeighting: {},  # nothing of it is compiled
+    base.Sharing: {},  # likewise
     base.Optimizer: {
         "step": Contract("optimizer", updates=("theta", "state")),
         "catch_up": Contract("catch_up", updates=("theta", "grad", "state", "work")),
