@@ -45,7 +45,10 @@ class TransferClassifierCV(SharingSearch):
         Ways to use the source, besides the ends of the surface.
     cv : int, cross-validation generator, iterable or None, default=None
         Folds of the target's labelled rows. None: five, stratified, or as many as the rarest class
-        has rows, but not less than two; where a class has one row, as many folds as rows.
+        has rows, but not less than two. Where a class has one row, the test row of a fold is of a
+        class that training lacks, which favours whatever leans on the source most: then there are
+        as many folds as rows, and the only candidate beside the target alone is "finetune", or
+        "joint" with the lam that is nearest to 1.
     scoring : str, callable or None, default=None
         How to score on the folds. None is the mean log-probability of the true labels: of the few
         labels that a target may have, it tells more than accuracy does.
@@ -231,9 +234,11 @@ class TransferClassifierCV(SharingSearch):
             candidates = self._candidates(
                 estimator, labels.classes[0], len(labelled), y_source, options
             )
-            chosen = 0
+            codes, chosen = labels.codes[labelled, 0], 0
             if len(candidates) > 1:
-                splits = self._splits(safe_indexing(y, labelled), labels.codes[labelled, 0])
+                if self.cv is None and _rarest(codes) < 2:
+                    candidates = [_plain_choice(candidates), candidates[-1]]
+                splits = self._splits(safe_indexing(y, labelled), codes)
                 chosen = self._search(estimator, X, y, fit_params, candidates, labelled, splits)
                 self._keep_surface(candidates)
             else:
@@ -284,8 +289,7 @@ class TransferClassifierCV(SharingSearch):
         """Folds of the labelled rows."""
         if self.cv is not None:
             return list(check_cv(self.cv, y, classifier=True).split(np.zeros(len(codes)), y))
-        counts = np.bincount(codes)
-        rarest, options = counts[counts > 0].min(), {"shuffle": True}
+        rarest, options = _rarest(codes), {"shuffle": True}
         options["random_state"] = check_random_state(self.random_state)
         if rarest < 2:
             cv = KFold(min(len(codes), FOLDS_OF_FEW), **options)
@@ -306,6 +310,19 @@ class TransferClassifierCV(SharingSearch):
             else:
                 known = self.end_scores_.get(params["strategy"], np.nan)
                 self.end_scores_[params["strategy"]] = np.fmax(known, mean)
+
+
+def _rarest(codes):
+    """Rows of the class that has the fewest."""
+    counts = np.bincount(codes)
+    return counts[counts > 0].min()
+
+
+def _plain_choice(candidates):
+    """What to do with a source that nothing tells how to use."""
+    tuned = [c for c in candidates if c.params["strategy"] == "finetune"]
+    joint = [c for c in candidates if c.params["strategy"] == "joint"]
+    return tuned[0] if tuned else min(joint, key=lambda c: abs(np.log(c.params["lam"])))
 
 
 def _as_many_steps(estimator, n_target, n_source):

@@ -234,6 +234,21 @@ def test_folds_of_few_labels(n_per_class, n_splits):
     assert search.n_splits_ == n_splits
 
 
+@pytest.mark.parametrize(
+    "strategies, chosen",
+    [
+        (("joint", "finetune"), {"strategy": "finetune"}),
+        (("joint",), {"strategy": "joint", "lam": 1}),
+    ],
+)
+def test_one_label_a_class_leaves_one_way_to_use_the_source(strategies, chosen):
+    X, y = blobs(60)
+    rows = [np.flatnonzero(y == c)[0] for c in range(3)]
+    search = transfer_search(cv=None, strategies=strategies).fit(X[rows], y[rows], **source_of())
+    assert len(search.cv_results_["params"]) == 2
+    assert search.best_sharing_params_.items() >= chosen.items()
+
+
 def test_lbfgs():
     search = transfer_search(TransferClassifier(**QUICK, solver="lbfgs"))
     search.fit(*blobs(), **source_of())
