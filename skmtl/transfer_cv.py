@@ -1,7 +1,7 @@
 """TransferClassifierCV: how much of the source to use, and whether to use it at all."""
 
 import numpy as np
-from sklearn.model_selection import KFold, StratifiedKFold, check_cv
+from sklearn.model_selection import KFold, RepeatedStratifiedKFold, check_cv
 from sklearn.utils import check_random_state
 
 from skmtl._compat import fit_context, n_samples, safe_indexing
@@ -15,6 +15,10 @@ from skmtl.tasks import encode_labels, union_of_labels
 from skmtl.transfer_classifier import TransferClassifier
 
 STRATEGIES = ("joint", "finetune")
+
+#: Folds, in repeats of five or fewer, of a target that has fewer labels than many.
+FOLDS = 10
+MANY_LABELS = 1000
 
 #: Folds where a class has a single row: one for each row, up to this.
 FOLDS_OF_FEW = 50
@@ -44,11 +48,11 @@ class TransferClassifierCV(SharingSearch):
     strategies : tuple of {"joint", "finetune"}, default=("joint", "finetune")
         Ways to use the source, besides the ends of the surface.
     cv : int, cross-validation generator, iterable or None, default=None
-        Folds of the target's labelled rows. None: five, stratified, or as many as the rarest class
-        has rows, but not less than two. Where a class has one row, the test row of a fold is of a
-        class that training lacks, which favours whatever leans on the source most: then there are
-        as many folds as rows, and the only candidate beside the target alone is "finetune", or
-        "joint" with the lam that is nearest to 1.
+        Folds of the target's labelled rows. None: stratified, five or as many as the rarest class
+        has rows, repeated to ten in all if there are fewer than 1,000 labels. Where a class has one
+        row, the test row of a fold is of a class that training lacks, which favours whatever leans
+        on the source most: then there are as many folds as rows, and the only candidate beside the
+        target alone is "finetune", or "joint" with the lam that is nearest to 1.
     scoring : str, callable or None, default=None
         How to score on the folds. None is the mean log-probability of the true labels: of the few
         labels that a target may have, it tells more than accuracy does.
@@ -289,12 +293,13 @@ class TransferClassifierCV(SharingSearch):
         """Folds of the labelled rows."""
         if self.cv is not None:
             return list(check_cv(self.cv, y, classifier=True).split(np.zeros(len(codes)), y))
-        rarest, options = _rarest(codes), {"shuffle": True}
-        options["random_state"] = check_random_state(self.random_state)
+        rarest, rng = _rarest(codes), check_random_state(self.random_state)
         if rarest < 2:
-            cv = KFold(min(len(codes), FOLDS_OF_FEW), **options)
+            cv = KFold(min(len(codes), FOLDS_OF_FEW), shuffle=True, random_state=rng)
         else:
-            cv = StratifiedKFold(min(5, rarest), **options)
+            n_splits = min(5, rarest)
+            n_repeats = -(-FOLDS // n_splits) if len(codes) < MANY_LABELS else 1
+            cv = RepeatedStratifiedKFold(n_splits=n_splits, n_repeats=n_repeats, random_state=rng)
         return list(cv.split(np.zeros(len(codes)), codes))
 
     def _keep_surface(self, candidates):

@@ -226,7 +226,7 @@ def test_rows_without_label_are_in_every_training_fold():
     assert np.isfinite(search.best_score_)
 
 
-@pytest.mark.parametrize("n_per_class, n_splits", [(1, 3), (2, 2), (4, 4), (9, 5)])
+@pytest.mark.parametrize("n_per_class, n_splits", [(1, 3), (2, 10), (4, 12), (9, 10)])
 def test_folds_of_few_labels(n_per_class, n_splits):
     X, y = blobs(60)
     rows = np.concatenate([np.flatnonzero(y == c)[:n_per_class] for c in range(3)])
