@@ -324,7 +324,10 @@ def _accuracy(y_true, y_pred, sample_weight=None):
     That takes it 0.4 ms, as long as a fit of some epochs on a few rows.
     """
     if (y_true.dtype.kind in "biuf") != (y_pred.dtype.kind in "biuf"):
-        return accuracy_score(y_true, y_pred, sample_weight=sample_weight)  # tells what is wrong
+        raise ValueError(  # as scikit-learn says it from 1.7 on; before, such labels are wrong ones
+            f"Mix of label input types (string and number): y holds {y_true[:3]}, and "
+            f"{y_pred[:3]} is predicted."
+        )
     return float(np.average(y_true == y_pred, weights=sample_weight))
 
 
