@@ -184,7 +184,7 @@ class MultiTaskClassifierCV(SharingSearch):
                 chosen = self._search(estimator, X, y, fit_params, candidates, rows, splits)
                 self._keep_paths()
             else:
-                self._keep_nothing_to_share()
+                self._keep_no_verdict("There is one task.")
             self._refit(estimator, candidates, chosen, X, y, fit_params)
         return self
 

@@ -1,7 +1,7 @@
 """TransferClassifierCV: how much of the source to use, and whether to use it at all."""
 
 import numpy as np
-from sklearn.model_selection import KFold, RepeatedStratifiedKFold, check_cv
+from sklearn.model_selection import RepeatedStratifiedKFold, check_cv
 from sklearn.utils import check_random_state
 
 from skmtl._compat import fit_context, n_samples, safe_indexing
@@ -19,9 +19,6 @@ STRATEGIES = ("joint", "finetune")
 #: Folds, in repeats of five or fewer, of a target that has fewer labels than many.
 FOLDS = 10
 MANY_LABELS = 1000
-
-#: Folds where a class has a single row: one for each row, up to this.
-FOLDS_OF_FEW = 50
 
 #: Steps of the target alone that are enough, unless ``max_iter`` asks for more.
 MOST_STEPS = 5_000
@@ -50,9 +47,8 @@ class TransferClassifierCV(SharingSearch):
     cv : int, cross-validation generator, iterable or None, default=None
         Folds of the target's labelled rows. None: stratified, five or as many as the rarest class
         has rows, repeated to ten in all if there are fewer than 1,000 labels. Where a class has one
-        row, the test row of a fold is of a class that training lacks, which favours whatever leans
-        on the source most: then there are as many folds as rows, and the only candidate beside the
-        target alone is "finetune", or "joint" with the lam that is nearest to 1.
+        row, nothing can be held out: there is no verdict, and what is fitted is "finetune", or
+        "joint" with the lam that is nearest to 1.
     scoring : str, callable or None, default=None
         How to score on the folds. None is the mean log-probability of the true labels: of the few
         labels that a target may have, it tells more than accuracy does.
@@ -89,7 +85,8 @@ class TransferClassifierCV(SharingSearch):
         not count. None without a source.
     verdict_ : {"helps", "hurts", "no difference"} or None
         "helps": the gain is beyond its error. "hurts": every candidate that uses the source is
-        below the target alone beyond the error of that difference.
+        below the target alone beyond the error of that difference. None without a source, and
+        where a class has one label.
     reason_ : str
         The verdict in words, and what was refitted.
     cv_results_ : dict
@@ -239,14 +236,18 @@ class TransferClassifierCV(SharingSearch):
                 estimator, labels.classes[0], len(labelled), y_source, options
             )
             codes, chosen = labels.codes[labelled, 0], 0
-            if len(candidates) > 1:
-                if self.cv is None and _rarest(codes) < 2:
-                    candidates = [_plain_choice(candidates), candidates[-1]]
+            if len(candidates) == 1:
+                self._keep_no_verdict("There is no source.")
+            elif self.cv is None and _rarest(codes) < 2:
+                candidates = [_plain_choice(candidates)]
+                self._keep_no_verdict(
+                    "A class has one label, so that none can be held out, and nothing tells "
+                    f"whether the source helps. Fitted: {candidates[0].params}."
+                )
+            else:
                 splits = self._splits(safe_indexing(y, labelled), codes)
                 chosen = self._search(estimator, X, y, fit_params, candidates, labelled, splits)
                 self._keep_surface(candidates)
-            else:
-                self._keep_nothing_to_share()
             self._refit(estimator, candidates, chosen, X, y, fit_params)
         return self
 
@@ -293,13 +294,12 @@ class TransferClassifierCV(SharingSearch):
         """Folds of the labelled rows."""
         if self.cv is not None:
             return list(check_cv(self.cv, y, classifier=True).split(np.zeros(len(codes)), y))
-        rarest, rng = _rarest(codes), check_random_state(self.random_state)
-        if rarest < 2:
-            cv = KFold(min(len(codes), FOLDS_OF_FEW), shuffle=True, random_state=rng)
-        else:
-            n_splits = min(5, rarest)
-            n_repeats = -(-FOLDS // n_splits) if len(codes) < MANY_LABELS else 1
-            cv = RepeatedStratifiedKFold(n_splits=n_splits, n_repeats=n_repeats, random_state=rng)
+        n_splits = min(5, _rarest(codes))
+        cv = RepeatedStratifiedKFold(
+            n_splits=n_splits,
+            n_repeats=-(-FOLDS // n_splits) if len(codes) < MANY_LABELS else 1,
+            random_state=check_random_state(self.random_state),
+        )
         return list(cv.split(np.zeros(len(codes)), codes))
 
     def _keep_surface(self, candidates):

@@ -133,10 +133,10 @@ class SharingSearch(
             print(self.reason_)
         return chosen
 
-    def _keep_nothing_to_share(self):
-        """What a search tells that had nothing to search over."""
+    def _keep_no_verdict(self, reason):
+        """What a search tells that had nothing to compare."""
         self.transfer_gain_ = self.verdict_ = self.cv_results_ = None
-        self.reason_ = "There is nothing to share."
+        self.reason_ = reason
 
     def _choose(self, scores, among):
         """Number of the best of some candidates, or of the least sharing one that is as good.
