@@ -66,8 +66,8 @@ class MultiTaskClassifierCV(SharingSearch):
         ``mean`` and ``std_error`` of the score that sharing adds to one net per task. In each fold
         both candidates were chosen by the other folds. None with one task.
     verdict_ : {"helps", "hurts", "no difference"} or None
-        "helps": the gain is beyond its error. "hurts": every candidate that shares is below the
-        best net per task beyond the error of that difference.
+        "helps": the gain is beyond its error. "hurts": every candidate that shares, and
+        finished, is below the best net per task beyond the error of that difference.
     reason_ : str
         The verdict in words, and what was refitted.
     cv_results_ : dict

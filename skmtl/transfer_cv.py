@@ -6,12 +6,16 @@ from sklearn.utils import check_random_state
 
 from skmtl._compat import fit_context, n_samples, safe_indexing
 from skmtl.atomic import all_or_nothing
-from skmtl.plugins.base import Alignment
-from skmtl.plugins.feature_maps import Identity
-from skmtl.plugins.registry import resolve
 from skmtl.search.base import SharingSearch
 from skmtl.search.race import Candidate
-from skmtl.tasks import encode_labels, union_of_labels
+from skmtl.search.surface import (
+    as_many_steps,
+    maps_or_aligns,
+    plain_choice,
+    possible_ends,
+    unfrozen,
+)
+from skmtl.tasks import encode_labels
 from skmtl.transfer_classifier import TransferClassifier
 
 STRATEGIES = ("joint", "finetune")
@@ -19,9 +23,6 @@ STRATEGIES = ("joint", "finetune")
 #: Folds, in repeats of five or fewer, of a target that has fewer labels than many.
 FOLDS = 10
 MANY_LABELS = 1000
-
-#: Steps of the target alone that are enough, unless ``max_iter`` asks for more.
-MOST_STEPS = 5_000
 
 
 class TransferClassifierCV(SharingSearch):
@@ -84,9 +85,9 @@ class TransferClassifierCV(SharingSearch):
         fold the candidate was chosen by the other folds, so that the luck of the best of many does
         not count. None without a source.
     verdict_ : {"helps", "hurts", "no difference"} or None
-        "helps": the gain is beyond its error. "hurts": every candidate that uses the source is
-        below the target alone beyond the error of that difference. None without a source, and
-        where a class has one label.
+        "helps": the gain is beyond its error. "hurts": every candidate that uses the source, and
+        finished, is below the target alone beyond the error of that difference. None without a
+        source, and where a class has one label.
     reason_ : str
         The verdict in words, and what was refitted.
     cv_results_ : dict
@@ -239,7 +240,7 @@ class TransferClassifierCV(SharingSearch):
             if len(candidates) == 1:
                 self._keep_no_verdict("There is no source.")
             elif self.cv is None and _rarest(codes) < 2:
-                candidates = [_plain_choice(candidates)]
+                candidates = [plain_choice(candidates)]
                 self._keep_no_verdict(
                     "A class has one label, so that none can be held out, and nothing tells "
                     f"whether the source helps. Fitted: {candidates[0].params}."
@@ -260,18 +261,18 @@ class TransferClassifierCV(SharingSearch):
             raise ValueError(
                 f"strategies must hold some of {STRATEGIES}. Got {self.strategies!r} instead."
             )
-        if not _maps_or_aligns(estimator):
+        if not maps_or_aligns(estimator):
             self.mus_ = np.array([float(estimator.mu)])
-        target_only = {"strategy": "target_only", **_unfrozen(estimator)}
+        target_only = {"strategy": "target_only", **unfrozen(estimator)}
         if y_source is None:
             return [Candidate(target_only, shares=False)]
         sources = y_source if isinstance(y_source, tuple) else (y_source,)
         n_largest = max(n_samples(s) for s in sources)
-        target_only["max_iter"] = _as_many_steps(estimator, n_labelled, n_largest)
+        target_only["max_iter"] = as_many_steps(estimator, n_labelled, n_largest)
         source_classes = [encode_labels(s, **options).classes[0] for s in sources]
         grid = [
             {"strategy": strategy, "mu": float(mu)}
-            for strategy in _possible_ends(classes, source_classes, estimator.share_head)
+            for strategy in possible_ends(classes, source_classes, estimator.share_head)
             for mu in self.mus_
         ]
         if "finetune" in self.strategies:
@@ -284,7 +285,7 @@ class TransferClassifierCV(SharingSearch):
             ]
         for params in grid:
             if params["strategy"] != "finetune":
-                params.update(_unfrozen(estimator))
+                params.update(unfrozen(estimator))
         return [
             *(Candidate(params, shares=True) for params in grid),
             Candidate(target_only, shares=False),
@@ -321,49 +322,3 @@ def _rarest(codes):
     """Rows of the class that has the fewest."""
     counts = np.bincount(codes)
     return counts[counts > 0].min()
-
-
-def _plain_choice(candidates):
-    """What to do with a source that nothing tells how to use."""
-    tuned = [c for c in candidates if c.params["strategy"] == "finetune"]
-    joint = [c for c in candidates if c.params["strategy"] == "joint"]
-    return tuned[0] if tuned else min(joint, key=lambda c: abs(np.log(c.params["lam"])))
-
-
-def _as_many_steps(estimator, n_target, n_source):
-    """Epochs in which the target alone takes as many steps as it would beside the source.
-
-    An epoch passes over the larger domain: with few labels the target alone would take a step or
-    two in each, and lose to the source for want of training.
-    """
-    if estimator._uses_lbfgs:
-        return estimator.max_iter
-    n_together = max(n_target, n_source)
-    together, alone = (
-        -(-n // (min(200, n) if estimator.batch_size == "auto" else estimator.batch_size))
-        for n in (n_together, n_target)
-    )
-    steps = min(estimator.max_iter * together, max(MOST_STEPS, estimator.max_iter * alone))
-    return -(-steps // alone)
-
-
-def _maps_or_aligns(estimator):
-    """Whether mu has an effect."""
-    map_penalty = resolve(("penalties", "alignments"), estimator.map_penalty, "map_penalty")
-    feature_map = resolve("feature_maps", estimator.feature_map, "feature_map")
-    return isinstance(map_penalty, Alignment) or not isinstance(feature_map, Identity)
-
-
-def _unfrozen(estimator):
-    """Frozen layers need weights to keep, which only fine-tuning and a source model bring."""
-    return {"freeze": 0} if estimator.freeze and estimator.source_model is None else {}
-
-
-def _possible_ends(classes, source_classes, share_head):
-    """Of "source_only" and "pooled" those that these labels allow."""
-    try:
-        union_of_labels([classes, *source_classes])
-    except TypeError:
-        return []
-    same = all(np.array_equal(one, source_classes[0]) for one in source_classes)
-    return ["source_only", "pooled"] if same or share_head is True else ["pooled"]

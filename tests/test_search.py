@@ -204,6 +204,12 @@ def test_without_source_there_is_nothing_to_search():
     assert "no source" in search.reason_
 
 
+def test_a_fit_without_source_forgets_the_last_one():
+    search = transfer_search().fit(*blobs(), **source_of()).fit(*blobs())
+    left = set(vars(search)).difference(vars(transfer_search().fit(*blobs())))
+    assert not left
+
+
 def test_labels_of_another_kind_leave_the_ends_out():
     X_s, y_s = blobs(80, seed=5)
     search = transfer_search().fit(*blobs(), **as_source(X_s, np.array(["a", "b", "c"])[y_s]))

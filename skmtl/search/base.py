@@ -76,7 +76,12 @@ class SharingSearch(
         return log_score if self.scoring is None else check_scoring(estimator, self.scoring)
 
     def _check(self, X, y):
-        """y as an array; X and y are checked as the estimator would, and left as they are."""
+        """y as an array; X and y are checked as the estimator would, and left as they are.
+
+        Lets go of what an earlier fit left: not every fit has a surface or a verdict.
+        """
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
         validate_data(self, X, accept_sparse="csr", dtype=FLOATS, ensure_min_samples=2)
         if y is None:
             name = type(self).__name__

@@ -1,0 +1,57 @@
+"""Which candidates a source, its labels and the estimator's parameters allow."""
+
+import numpy as np
+
+from skmtl.plugins.base import Alignment
+from skmtl.plugins.feature_maps import Identity
+from skmtl.plugins.registry import resolve
+from skmtl.tasks import union_of_labels
+
+#: Steps of the target alone that are enough, unless ``max_iter`` asks for more.
+MOST_STEPS = 5_000
+
+
+def plain_choice(candidates):
+    """What to do with a source that nothing tells how to use."""
+    tuned = [c for c in candidates if c.params["strategy"] == "finetune"]
+    joint = [c for c in candidates if c.params["strategy"] == "joint"]
+    return tuned[0] if tuned else min(joint, key=lambda c: abs(np.log(c.params["lam"])))
+
+
+def as_many_steps(estimator, n_target, n_source):
+    """Epochs in which the target alone takes as many steps as it would beside the source.
+
+    An epoch passes over the larger domain: with few labels the target alone would take a step or
+    two in each, and lose to the source for want of training.
+    """
+    if estimator._uses_lbfgs:
+        return estimator.max_iter
+    n_together = max(n_target, n_source)
+    together, alone = (
+        -(-n // (min(200, n) if estimator.batch_size == "auto" else estimator.batch_size))
+        for n in (n_together, n_target)
+    )
+    steps = min(estimator.max_iter * together, max(MOST_STEPS, estimator.max_iter * alone))
+    return -(-steps // alone)
+
+
+def maps_or_aligns(estimator):
+    """Whether mu has an effect."""
+    map_penalty = resolve(("penalties", "alignments"), estimator.map_penalty, "map_penalty")
+    feature_map = resolve("feature_maps", estimator.feature_map, "feature_map")
+    return isinstance(map_penalty, Alignment) or not isinstance(feature_map, Identity)
+
+
+def unfrozen(estimator):
+    """Frozen layers need weights to keep, which only fine-tuning and a source model bring."""
+    return {"freeze": 0} if estimator.freeze and estimator.source_model is None else {}
+
+
+def possible_ends(classes, source_classes, share_head):
+    """Of "source_only" and "pooled" those that these labels allow."""
+    try:
+        union_of_labels([classes, *source_classes])
+    except TypeError:
+        return []
+    same = all(np.array_equal(one, source_classes[0]) for one in source_classes)
+    return ["source_only", "pooled"] if same or share_head is True else ["pooled"]
