@@ -216,12 +216,11 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
         from skmtl.engine.problem import Problem, Training  # imports numba
 
         n_rows = max(domain.X.shape[0] for domain in domains)
-        batch_size = min(200, n_rows) if self.batch_size == "auto" else self.batch_size
         training = Training(
             optimizer=self.optimizer_,
             weighting=self.weighting_,
             rng=rng,
-            batch_size=int(min(batch_size, n_rows)),
+            batch_size=self._rows_of_a_batch(n_rows),
             dropout=float(self.dropout),
             n_frozen_layers=n_frozen_layers,
             layer_rates=layer_rates,
@@ -229,6 +228,10 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
             record_affinity=self.record_affinity,
         )
         return Problem(layout, theta, domains, tasks, penalties, training, alignments)
+
+    def _rows_of_a_batch(self, n_rows):
+        """What ``batch_size`` means where the largest domain has so many rows."""
+        return int(min(200 if self.batch_size == "auto" else self.batch_size, n_rows))
 
     def _schedule(self):
         return Schedule(

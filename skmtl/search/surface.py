@@ -27,10 +27,7 @@ def as_many_steps(estimator, n_target, n_source):
     if estimator._uses_lbfgs:
         return estimator.max_iter
     n_together = max(n_target, n_source)
-    together, alone = (
-        -(-n // (min(200, n) if estimator.batch_size == "auto" else estimator.batch_size))
-        for n in (n_together, n_target)
-    )
+    together, alone = (-(-n // estimator._rows_of_a_batch(n)) for n in (n_together, n_target))
     steps = min(estimator.max_iter * together, max(MOST_STEPS, estimator.max_iter * alone))
     return -(-steps // alone)
 
