@@ -13,7 +13,7 @@ from skmtl.search.surface import (
     maps_or_aligns,
     plain_choice,
     possible_ends,
-    unfrozen,
+    without_pretraining,
 )
 from skmtl.tasks import encode_labels
 from skmtl.transfer_classifier import TransferClassifier
@@ -263,7 +263,7 @@ class TransferClassifierCV(SharingSearch):
             )
         if not maps_or_aligns(estimator):
             self.mus_ = np.array([float(estimator.mu)])
-        target_only = {"strategy": "target_only", **unfrozen(estimator)}
+        target_only = {"strategy": "target_only", **without_pretraining(estimator)}
         if y_source is None:
             return [Candidate(target_only, shares=False)]
         sources = y_source if isinstance(y_source, tuple) else (y_source,)
@@ -285,7 +285,7 @@ class TransferClassifierCV(SharingSearch):
             ]
         for params in grid:
             if params["strategy"] != "finetune":
-                params.update(unfrozen(estimator))
+                params.update(without_pretraining(estimator))
         return [
             *(Candidate(params, shares=True) for params in grid),
             Candidate(target_only, shares=False),

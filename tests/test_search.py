@@ -223,6 +223,18 @@ def test_frozen_layers_are_for_finetuning_alone():
         assert ("freeze" in params) == (params["strategy"] != "finetune")
 
 
+def test_anchors_are_for_finetuning_alone():
+    """L2-SP has nothing to stay near where nothing is pretrained."""
+    X, y = blobs()
+    estimator = TransferClassifier(**QUICK, penalty="l2_sp")
+    search = transfer_search(estimator).fit(X, y, **source_of())
+    for params in search.cv_results_["params"]:
+        tuned = params["strategy"] == "finetune"
+        assert params.get("penalty", "l2_sp") == ("l2_sp" if tuned else "l2")
+    alone = transfer_search(estimator).fit(X, y)
+    assert alone.best_params_ == {"strategy": "target_only", "penalty": "l2"}
+
+
 def test_rows_without_label_are_in_every_training_fold():
     X, y = blobs(60)
     y = y.astype(float)

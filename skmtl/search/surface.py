@@ -39,9 +39,19 @@ def maps_or_aligns(estimator):
     return isinstance(map_penalty, Alignment) or not isinstance(feature_map, Identity)
 
 
-def unfrozen(estimator):
-    """Frozen layers need weights to keep, which only fine-tuning and a source model bring."""
-    return {"freeze": 0} if estimator.freeze and estimator.source_model is None else {}
+def without_pretraining(estimator):
+    """What to set where nothing is pretrained.
+
+    Frozen layers need weights to keep, and L2-SP needs weights to stay near, which only fine-tuning
+    and a source model bring: then all layers learn, under plain L2.
+    """
+    if estimator.source_model is not None:
+        return {}
+    penalty = resolve("penalties", estimator.penalty, "penalty")
+    return {
+        **({"freeze": 0} if estimator.freeze else {}),
+        **({"penalty": "l2"} if penalty.needs_pretrained else {}),
+    }
 
 
 def possible_ends(classes, source_classes, share_head):
