@@ -23,7 +23,13 @@ from skmtl import TransferClassifier, TransferClassifierCV, as_source
 from skmtl.datasets import load_mnist_digits_pair
 from skmtl.search.scores import log_score
 
-COMMON = {"hidden_layer_sizes": (128,), "feature_map": "linear", "max_iter": 40}
+# The rung "finetune" runs 100 epochs on the source; the search's candidate as many.
+COMMON = {
+    "hidden_layer_sizes": (128,),
+    "feature_map": "linear",
+    "max_iter": 40,
+    "pretrain_max_iter": 100,
+}
 
 
 def timed(search, X, y, source):

@@ -6,6 +6,7 @@ from sklearn.utils import check_random_state
 
 from skmtl._compat import fit_context, n_samples, safe_indexing
 from skmtl.atomic import all_or_nothing
+from skmtl.first_stage import FirstStages
 from skmtl.search.base import SharingSearch
 from skmtl.search.race import Candidate
 from skmtl.search.surface import (
@@ -13,7 +14,7 @@ from skmtl.search.surface import (
     maps_or_aligns,
     plain_choice,
     possible_ends,
-    unfrozen,
+    without_pretraining,
 )
 from skmtl.tasks import encode_labels
 from skmtl.transfer_classifier import TransferClassifier
@@ -59,7 +60,8 @@ class TransferClassifierCV(SharingSearch):
     factor : float, default=3
         One in so many candidates goes on at each comparison, with so many times the epochs.
     min_epochs : int or "auto", default="auto"
-        Epochs before the first comparison; "auto" is ``max_iter / 27``, at least 5.
+        Epochs before the first comparison; "auto" is ``max_iter / 27``, at least 5. Candidates with
+        a ``max_iter`` of their own run the same part of it.
     n_jobs : int or None, default=None
         Threads: the epochs run without the interpreter's lock.
     random_state : int, RandomState instance or None, default=None
@@ -263,12 +265,13 @@ class TransferClassifierCV(SharingSearch):
             )
         if not maps_or_aligns(estimator):
             self.mus_ = np.array([float(estimator.mu)])
-        target_only = {"strategy": "target_only", **unfrozen(estimator)}
+        target_only = {"strategy": "target_only", **without_pretraining(estimator)}
         if y_source is None:
-            return [Candidate(target_only, shares=False)]
+            return [Candidate(target_only, False)]
         sources = y_source if isinstance(y_source, tuple) else (y_source,)
         n_largest = max(n_samples(s) for s in sources)
-        target_only["max_iter"] = as_many_steps(estimator, n_labelled, n_largest)
+        n_epochs = as_many_steps(estimator, n_labelled, n_largest)
+        target_only["max_iter"] = n_epochs
         source_classes = [encode_labels(s, **options).classes[0] for s in sources]
         grid = [
             {"strategy": strategy, "mu": float(mu)}
@@ -276,7 +279,8 @@ class TransferClassifierCV(SharingSearch):
             for mu in self.mus_
         ]
         if "finetune" in self.strategies:
-            grid += [{"strategy": "finetune", "mu": float(mu)} for mu in self.mus_]
+            tune = {"max_iter": n_epochs, "pretrain_max_iter": estimator._n_pretrain_epochs}
+            grid += [{"strategy": "finetune", "mu": float(mu), **tune} for mu in self.mus_]
         if "joint" in self.strategies:
             grid += [
                 {"strategy": "joint", "lam": float(lam), "mu": float(mu)}
@@ -285,10 +289,10 @@ class TransferClassifierCV(SharingSearch):
             ]
         for params in grid:
             if params["strategy"] != "finetune":
-                params.update(unfrozen(estimator))
+                params.update(without_pretraining(estimator))
         return [
-            *(Candidate(params, shares=True) for params in grid),
-            Candidate(target_only, shares=False),
+            *(Candidate(params, True, {"stages": FirstStages()}) for params in grid),
+            Candidate(target_only, False),
         ]
 
     def _splits(self, y, codes):

@@ -17,6 +17,7 @@ from skmtl import (
     make_transfer_pipeline,
 )
 from skmtl.datasets import make_transfer_pair
+from skmtl.first_stage import FirstStages
 from skmtl.metrics import make_task_scorer
 from skmtl.search.scores import log_score
 from skmtl.steps import PausableFit
@@ -189,11 +190,64 @@ def test_mu_is_left_alone_where_it_has_no_effect():
     assert search.mus_.tolist() == [search.estimator.mu]
 
 
-def test_the_target_alone_takes_as_many_steps():
+def test_the_target_by_itself_takes_as_many_steps():
     X, y = blobs(60)
     estimator = TransferClassifier((4,), max_iter=10, batch_size=20, random_state=0)
     search = transfer_search(estimator).fit(X[:15], y[:15], **source_of(100))
-    assert search.cv_results_["params"][-1] == {"strategy": "target_only", "max_iter": 50}
+    by_strategy = {params["strategy"]: params for params in search.cv_results_["params"]}
+    assert by_strategy["target_only"] == {"strategy": "target_only", "max_iter": 50}
+    tuned = {"strategy": "finetune", "mu": 0.1, "max_iter": 50, "pretrain_max_iter": 10}
+    assert by_strategy["finetune"] == tuned
+
+
+@pytest.fixture
+def first_stages(monkeypatch):
+    """Counts the first stages that are trained."""
+    trained, get = [], FirstStages.get
+
+    def counted(self, start, train):
+        def noted():
+            trained.append(start)
+            return train()
+
+        return get(self, start, noted)
+
+    monkeypatch.setattr(FirstStages, "get", counted)
+    return trained
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"dropout": 0.2, "feature_map": "linear", "pretrain_max_iter": 4},
+        {"penalty": "ewc", "standardize": "per_domain"},
+    ],
+)
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_folds_have_the_first_stage_of_finetune_in_common(first_stages, options, n_jobs):
+    estimator = TransferClassifier(**QUICK, **options)
+    search = transfer_search(estimator, strategies=("finetune",), mus=(0.1,), n_jobs=n_jobs)
+    (X, y), source = blobs(), source_of()
+    search.set_params(cv=list(StratifiedKFold(3).split(X, y))).fit(X, y, **source)
+    assert len(first_stages) == 1
+    results = search.cv_results_
+    tuned = [params["strategy"] for params in results["params"]].index("finetune")
+    assert results["finished"][tuned]
+    seed = np.random.RandomState(0).randint(np.iinfo(np.int32).max)
+    alone = clone(estimator).set_params(random_state=seed, **results["params"][tuned])
+    for k, (train, test) in enumerate(search.cv):
+        score = log_score(alone.fit(X[train], y[train], **source), X[test], y[test])
+        assert results[f"split{k}_test_score"][tuned] == score
+
+
+@pytest.mark.parametrize(
+    "options", [{"map_penalty": "coral"}, {"source_sample_weighting": "discriminator_ratio"}]
+)
+def test_first_stages_that_read_the_target_differ_by_fold(first_stages, options):
+    estimator = TransferClassifier(**QUICK, **options)
+    transfer_search(estimator, strategies=("finetune",), mus=(0.1,)).fit(*blobs(), **source_of())
+    assert len(set(first_stages)) == len(first_stages) == 3
 
 
 def test_without_source_there_is_nothing_to_search():
@@ -217,10 +271,15 @@ def test_labels_of_another_kind_leave_the_ends_out():
     assert "pooled" not in search.end_scores_
 
 
-def test_frozen_layers_are_for_finetuning_alone():
-    search = transfer_search(TransferClassifier(**QUICK, freeze=1)).fit(*blobs(), **source_of())
+@pytest.mark.parametrize(
+    "name, value",
+    [("freeze", 1), ("unfreeze_every", 2), ("layer_decay", 0.5), ("penalty", "l2_sp")],
+)
+def test_what_needs_a_source_is_for_finetuning_alone(name, value):
+    estimator = TransferClassifier(**QUICK, **{name: value})
+    search = transfer_search(estimator).fit(*blobs(), **source_of())
     for params in search.cv_results_["params"]:
-        assert ("freeze" in params) == (params["strategy"] != "finetune")
+        assert (name in params) == (params["strategy"] != "finetune")
 
 
 def test_rows_without_label_are_in_every_training_fold():

@@ -154,14 +154,14 @@ class SharingSearch(
         return numbers[np.flatnonzero(within_one_standard_error(scores[numbers]))[-1]]
 
     def _milestones(self, estimator):
-        """Epochs after which the candidates are compared."""
-        first = self.min_epochs
-        if first == "auto":
-            first = max(FEW_EPOCHS, round(estimator.max_iter / 27))
+        """When the candidates are compared, as parts of their epochs."""
+        n_epochs = self.min_epochs
+        if n_epochs == "auto":
+            n_epochs = max(FEW_EPOCHS, round(estimator.max_iter / 27))
         milestones = []
-        while first < estimator.max_iter:
-            milestones.append(int(np.ceil(first)))
-            first *= self.factor
+        while n_epochs < estimator.max_iter:
+            milestones.append(n_epochs / estimator.max_iter)
+            n_epochs *= self.factor
         return milestones
 
     def _split(self, X, y, fit_params, rows_to_split, train, test):

@@ -18,10 +18,13 @@ class Candidate(NamedTuple):
         What differs from the estimator that is searched over.
     shares : bool
         Whether it lets the tasks, or source and target, share anything.
+    in_common : dict
+        Arguments of the estimator's ``_fitting`` that the fits on all folds have in common.
     """
 
     params: dict
     shares: bool
+    in_common: dict = {}
 
 
 class Split(NamedTuple):
@@ -75,8 +78,8 @@ class Race:
     splits : list of Split
     scorer : callable
         ``scorer(fitted, X, y)``.
-    milestones : list of int
-        Epochs after which the candidates are compared; they end where ``fit`` would.
+    milestones : list of float
+        When the candidates are compared, as parts of their ``max_iter``, each > 0 and < 1.
     factor : float
         Of those that share, one in ``factor`` goes on.
     n_finalists : int
@@ -110,8 +113,13 @@ class Race:
         self._parallel = Parallel(n_jobs=n_jobs, require="sharedmem")
         self._fits = [
             [
-                PausableFit(clone(estimator).set_params(**candidate.params), s.X, s.y, s.fit_params)
-                for s in splits
+                PausableFit(
+                    clone(estimator).set_params(**candidate.params),
+                    split.X,
+                    split.y,
+                    {**split.fit_params, **candidate.in_common},
+                )
+                for split in splits
             ]
             for candidate in candidates
         ]
@@ -121,9 +129,9 @@ class Race:
     def run(self):
         """Run to the end; gives the RaceResult."""
         racing = np.arange(len(self.candidates))
-        for milestone in [*self.milestones, np.inf]:
+        for milestone in [*self.milestones, 1.0]:
             self._advance(racing, milestone)
-            if milestone < np.inf:
+            if milestone < 1:
                 racing = self._best_of(racing)
                 self._tell(racing, milestone)
             self._drop_all_but(racing)
@@ -132,8 +140,12 @@ class Race:
         return RaceResult(self.scores, self.n_epochs, finished)
 
     def _advance(self, racing, milestone):
-        """Take the fits of some candidates to a number of epochs, in threads, and score them."""
-        cells = [(c, k) for c in racing for k in range(len(self.splits))]
+        """Take the fits of some candidates up to a milestone, in threads, and score them.
+
+        Fold by fold, so that seldom one waits for what another fold's fit is about to have in
+        common with it.
+        """
+        cells = [(c, k) for k in range(len(self.splits)) for c in racing]
         scored = self._parallel(delayed(self._advance_one)(c, k, milestone) for c, k in cells)
         for cell, (score, n_epochs) in zip(cells, scored, strict=True):
             self.scores[cell], self.n_epochs[cell] = score, n_epochs
@@ -142,7 +154,7 @@ class Race:
         fit, split = self._fits[c][k], self.splits[k]
         if fit.finished or self.n_epochs[c, k] >= fit.max_iter:
             return self.scores[c, k], self.n_epochs[c, k]
-        fitted = fit.advance(min(milestone, fit.max_iter))
+        fitted = fit.advance(int(np.ceil(milestone * fit.max_iter)))
         score = self.scorer(fitted, split.X_test, split.y_test)
         return score, fitted.n_iter_
 
@@ -163,4 +175,4 @@ class Race:
 
     def _tell(self, racing, milestone):
         if self.verbose:
-            print(f"After {milestone} epochs {len(racing)} candidates go on.")
+            print(f"After {milestone:.0%} of the epochs {len(racing)} candidates go on.")

@@ -19,10 +19,10 @@ def plain_choice(candidates):
 
 
 def as_many_steps(estimator, n_target, n_source):
-    """Epochs in which the target alone takes as many steps as it would beside the source.
+    """Epochs in which the target takes as many steps by itself as it would beside the source.
 
-    An epoch passes over the larger domain: with few labels the target alone would take a step or
-    two in each, and lose to the source for want of training.
+    An epoch passes over the larger domain: with few labels the target by itself would take a step
+    or two in each, and lose to the source for want of training.
     """
     if estimator._uses_lbfgs:
         return estimator.max_iter
@@ -39,9 +39,19 @@ def maps_or_aligns(estimator):
     return isinstance(map_penalty, Alignment) or not isinstance(feature_map, Identity)
 
 
-def unfrozen(estimator):
-    """Frozen layers need weights to keep, which only fine-tuning and a source model bring."""
-    return {"freeze": 0} if estimator.freeze and estimator.source_model is None else {}
+def without_pretraining(estimator):
+    """What to set where nothing is fine-tuned: parameters that need weights from a source."""
+    reset = {}
+    if estimator.unfreeze_every is not None:
+        reset["unfreeze_every"] = None
+    if estimator.layer_decay != 1:
+        reset["layer_decay"] = 1.0
+    if estimator.source_model is None:
+        if estimator.freeze:
+            reset["freeze"] = 0
+        if resolve("penalties", estimator.penalty, "penalty").needs_pretrained:
+            reset["penalty"] = "l2"
+    return reset
 
 
 def possible_ends(classes, source_classes, share_head):
