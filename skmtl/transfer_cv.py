@@ -22,7 +22,7 @@ from skmtl.transfer_classifier import TransferClassifier
 STRATEGIES = ("joint", "finetune")
 
 #: Folds, in repeats of five or fewer, of a target that has fewer labels than many.
-FOLDS = 10
+FOLDS = 20
 MANY_LABELS = 1000
 
 
@@ -48,9 +48,9 @@ class TransferClassifierCV(SharingSearch):
         Ways to use the source, besides the ends of the surface.
     cv : int, cross-validation generator, iterable or None, default=None
         Folds of the target's labelled rows. None: stratified, five or as many as the rarest class
-        has rows, repeated to ten in all if there are fewer than 1,000 labels. Where a class has one
-        row, nothing can be held out: there is no verdict, and what is fitted is "finetune", or
-        "joint" with the lam that is nearest to 1.
+        has rows, repeated to twenty in all if there are fewer than 1,000 labels. Where a class has
+        one row, nothing can be held out: there is no verdict, and what is fitted is "finetune", or
+        "joint" with the lam that is nearest to 1, with the mu that is nearest to the estimator's.
     scoring : str, callable or None, default=None
         How to score on the folds. None is the mean log-probability of the true labels: of the few
         labels that a target may have, it tells more than accuracy does.
@@ -62,11 +62,15 @@ class TransferClassifierCV(SharingSearch):
     min_epochs : int or "auto", default="auto"
         Epochs before the first comparison; "auto" is ``max_iter / 27``, at least 5. Candidates with
         a ``max_iter`` of their own run the same part of it.
+    warm_path : bool, default=False
+        Whether the fits of "joint" over ``lams`` start from one another's weights, the smallest
+        first, on each fold. With ``solver="lbfgs"`` and no hidden layers that saves iterations and
+        changes next to nothing; nets come out otherwise trained than by the refit.
     n_jobs : int or None, default=None
         Threads: the epochs run without the interpreter's lock.
     random_state : int, RandomState instance or None, default=None
-        Seed of the folds, and of the candidates on them, the same for each. The refit uses the
-        estimator's own.
+        Seed of the folds, and of the candidates on them: the same for all candidates, another for
+        each repeat of the folds. The refit uses the estimator's own.
     verbose : bool, default=False
         Whether to tell how the race goes.
 
@@ -162,6 +166,7 @@ class TransferClassifierCV(SharingSearch):
         selection="best",
         factor=3,
         min_epochs="auto",
+        warm_path=False,
         n_jobs=None,
         random_state=None,
         verbose=False,
@@ -175,6 +180,7 @@ class TransferClassifierCV(SharingSearch):
         self.selection = selection
         self.factor = factor
         self.min_epochs = min_epochs
+        self.warm_path = warm_path
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -242,7 +248,7 @@ class TransferClassifierCV(SharingSearch):
             if len(candidates) == 1:
                 self._keep_no_verdict("There is no source.")
             elif self.cv is None and _rarest(codes) < 2:
-                candidates = [plain_choice(candidates)]
+                candidates = [plain_choice(estimator, candidates)]
                 self._keep_no_verdict(
                     "A class has one label, so that none can be held out, and nothing tells "
                     f"whether the source helps. Fitted: {candidates[0].params}."
@@ -291,9 +297,16 @@ class TransferClassifierCV(SharingSearch):
             if params["strategy"] != "finetune":
                 params.update(without_pretraining(estimator))
         return [
-            *(Candidate(params, True, {"stages": FirstStages()}) for params in grid),
+            *(
+                Candidate(params, True, {"stages": FirstStages()}, self._path_of(params))
+                for params in grid
+            ),
             Candidate(target_only, False),
         ]
+
+    def _path_of(self, params):
+        """What the candidates over ``lams`` have in common, if they start from one another."""
+        return params["mu"] if self.warm_path and params["strategy"] == "joint" else None
 
     def _splits(self, y, codes):
         """Folds of the labelled rows."""

@@ -11,11 +11,16 @@ from skmtl.tasks import union_of_labels
 MOST_STEPS = 5_000
 
 
-def plain_choice(candidates):
-    """What to do with a source that nothing tells how to use."""
-    tuned = [c for c in candidates if c.params["strategy"] == "finetune"]
-    joint = [c for c in candidates if c.params["strategy"] == "joint"]
-    return tuned[0] if tuned else min(joint, key=lambda c: abs(np.log(c.params["lam"])))
+def plain_choice(estimator, candidates):
+    """What to do with a source that nothing tells how to use: fine-tune, with the plainest mu."""
+
+    def oddity(candidate):
+        params = candidate.params
+        unlike = abs(params["mu"] - estimator.mu), abs(np.log(params.get("lam", 1.0)))
+        return params["strategy"] != "finetune", *unlike
+
+    choices = [c for c in candidates if c.params["strategy"] in ("finetune", "joint")]
+    return min(choices, key=oddity)
 
 
 def as_many_steps(estimator, n_target, n_source):
