@@ -19,7 +19,7 @@ from skmtl.weights import check_label_weight, label_weights, row_weights
 
 
 class MultiTaskNetwork(Network):
-    """Base of ``MultiTaskClassifier`` and ``MultiTaskRegressor``."""
+    """Base of ``MultiTaskClassifier``, ``MultiTaskRegressor`` and ``MultiTaskEstimator``."""
 
     _parameter_constraints = {
         **Network._parameter_constraints,
@@ -93,6 +93,30 @@ class MultiTaskNetwork(Network):
             problem = self._describe(X, y, weight, rows, resume["rng"], resume=not first)
             self._train_chunk(problem, resume)
         return self
+
+    def task(self, task):
+        """Give one task as a fitted estimator of its own, for Displays, calibration and the like.
+
+        Parameters
+        ----------
+        task : int or str
+            Its column in y, or its name.
+
+        Returns
+        -------
+        ClassifiedTask or RegressedTask
+            A classifier or regressor with 1-D y that shares this one's network.
+        """
+        check_is_fitted(self)
+        names = [] if self.task_names_ is None else list(self.task_names_)
+        if task in names:
+            return self._view(names.index(task))
+        if isinstance(task, (int, np.integer)) and -self.n_tasks_ <= task < self.n_tasks_:
+            return self._view(int(task) % self.n_tasks_)
+        raise ValueError(
+            f"There is no task {task!r}: there are {self.n_tasks_}, numbered from 0"
+            + (f" and named {names}." if names else ".")
+        )
 
     @property
     def task_gates_(self):
@@ -193,7 +217,8 @@ class MultiTaskNetwork(Network):
         y = self._as_learned(y, weight, rows, resume)
         hidden = self._widths("hidden_layer_sizes")
         n_tasks = y.shape[1]
-        n_outputs = [self._n_outputs(classes) for classes in self._task_classes]
+        losses = [self._loss_of(t) for t in range(n_tasks)]
+        n_outputs = [self._n_outputs(*pair) for pair in zip(self._task_classes, losses)]
         one_head = self.sharing_.shares_heads
         architecture = Architecture(
             n_inputs=X.shape[1],
@@ -217,7 +242,7 @@ class MultiTaskNetwork(Network):
                 Task(
                     domain=0,
                     head=architecture.task_heads[t],
-                    loss=self.loss_,
+                    loss=losses[t],
                     rows=trained,
                     y=y[trained, t],
                     weight=weight[trained, t],

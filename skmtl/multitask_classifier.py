@@ -2,14 +2,13 @@
 
 import numpy as np
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
 from skmtl._compat import fit_context
 from skmtl.base import has_partial_fit
 from skmtl.classification import Classification, known_classes
 from skmtl.multitask import MultiTaskNetwork
-from skmtl.tasks import spread_tasks, union_of_labels
-from skmtl.view import TaskView
+from skmtl.tasks import spread_tasks
+from skmtl.view import ClassifiedTask
 
 
 class MultiTaskClassifier(Classification, MultiTaskNetwork):
@@ -128,6 +127,7 @@ class MultiTaskClassifier(Classification, MultiTaskNetwork):
     See Also
     --------
     MultiTaskRegressor : The same for numbers.
+    MultiTaskEstimator : The same for both together.
     TransferClassifier : One target task with the help of a source.
 
     References
@@ -257,42 +257,5 @@ class MultiTaskClassifier(Classification, MultiTaskNetwork):
     def _set_classes(self):
         self.classes_ = self._task_classes[0] if self._is_1d else self._task_classes
 
-    def _pool(self, codes):
-        """Give all tasks the union of their classes; returns the codes in it."""
-        try:
-            union = union_of_labels(self._task_classes)
-            pooled = codes.copy()
-            for t, classes in enumerate(self._task_classes):
-                seen = codes[:, t] >= 0
-                pooled[seen, t] = np.searchsorted(union, classes)[codes[seen, t]]
-        except TypeError as error:
-            raise ValueError(
-                f"sharing={self.sharing!r} needs labels of one kind in all tasks, because they "
-                "share a head; use sharing='hard'."
-            ) from error
-        self._task_classes = [union] * codes.shape[1]
-        return pooled
-
-    def task(self, task):
-        """Give one task as a fitted classifier, for Displays, calibration and the like.
-
-        Parameters
-        ----------
-        task : int or str
-            Its column in y, or its name.
-
-        Returns
-        -------
-        TaskView
-            A classifier with 1-D labels that shares this one's network.
-        """
-        check_is_fitted(self)
-        names = [] if self.task_names_ is None else list(self.task_names_)
-        if task in names:
-            return TaskView(self, names.index(task))
-        if isinstance(task, (int, np.integer)) and -self.n_tasks_ <= task < self.n_tasks_:
-            return TaskView(self, int(task) % self.n_tasks_)
-        raise ValueError(
-            f"There is no task {task!r}: there are {self.n_tasks_}, numbered from 0"
-            + (f" and named {names}." if names else ".")
-        )
+    def _view(self, t):
+        return ClassifiedTask(self, t)

@@ -6,11 +6,12 @@ from sklearn.utils.metaestimators import available_if
 from skmtl._compat import fit_context
 from skmtl.base import has_partial_fit
 from skmtl.multitask import MultiTaskNetwork
-from skmtl.regression import Regression
+from skmtl.regression import Regression, UnitsByTask
 from skmtl.targets import spread_numbers
+from skmtl.view import RegressedTask
 
 
-class MultiTaskRegressor(Regression, MultiTaskNetwork):
+class MultiTaskRegressor(UnitsByTask, Regression, MultiTaskNetwork):
     r"""Several regression tasks on one table, learned together.
 
     .. math:: J(\theta) = \sum_i w_i L_i(f_i(x, \theta), y_i) + \lambda R(\theta)
@@ -131,6 +132,7 @@ class MultiTaskRegressor(Regression, MultiTaskNetwork):
     See Also
     --------
     MultiTaskClassifier : The same for classes.
+    MultiTaskEstimator : The same for both together.
     TransferRegressor : One target task with the help of a source.
 
     References
@@ -256,13 +258,5 @@ class MultiTaskRegressor(Regression, MultiTaskNetwork):
         """Numbers are of one kind in all tasks."""
         return y
 
-    def _as_learned(self, y, weight, rows, resume):
-        """Y in the units of each task, of the rows to train on; sets them if this is the start."""
-        if not resume:
-            trained, weight = y[rows], weight[rows]
-            if self.sharing_.shares_heads:
-                units = [self._units_of(trained, weight)] * self.n_tasks_
-            else:
-                units = [self._units_of(y_t, w_t) for y_t, w_t in zip(trained.T, weight.T)]
-            self.y_offset_, self.y_scale_ = np.array(units).T.copy()
-        return (y - self.y_offset_) / self.y_scale_
+    def _view(self, t):
+        return RegressedTask(self, t)

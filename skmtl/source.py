@@ -251,8 +251,9 @@ def read_source_model(model):
     if len(model.head_coefs_) > 1:
         return Pretrained(trunk, [], None, model.activation)
     head = list(zip(model.head_coefs_[0], model.head_intercepts_[0]))
-    if isinstance(model.loss_, RegressionLoss):
-        link = type(model.loss_).predict
+    loss = model._loss_of(0)
+    if isinstance(loss, RegressionLoss):
+        link = type(loss).predict
         numbers = Numbers(model.y_offset_[0], model.y_scale_[0], link)
         return Pretrained(trunk, head, None, model.activation, numbers)
     classes = model.classes_ if isinstance(model.classes_, np.ndarray) else None
