@@ -362,6 +362,8 @@ def _stored(layout, theta):
         trunk = [[pair] for pair in trunk[0]]
     else:
         trunk = list(zip(*trunk)) if architecture.hidden else []
+    if architecture.linear_last:
+        trunk.pop()  # what ``head_factor_`` gives
     outputs = [layout.output_weight_bias(theta, head) for head in range(len(layout.outputs))]
     hidden = [[layout.weight_bias(theta, layer) for layer in c] for c in layout.heads.tolist()]
     heads = [[*h, out] for h, out in zip(hidden, outputs)]

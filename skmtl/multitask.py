@@ -1,7 +1,7 @@
 """Several tasks on one table, with shared parameters, whatever their labels are."""
 
 import warnings
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
@@ -10,7 +10,7 @@ from skmtl._compat import HasMethods, Interval, begin_fit, fit_context
 from skmtl.atomic import all_or_nothing
 from skmtl.base import Network
 from skmtl.engine.data import Domain, Task
-from skmtl.engine.forward import gate_weights
+from skmtl.engine.forward import gate_weights, head_factor
 from skmtl.engine.layout import Architecture
 from skmtl.experts import experts_of, start_gates
 from skmtl.plugins.registry import resolve
@@ -25,6 +25,7 @@ class MultiTaskNetwork(Network):
         **Network._parameter_constraints,
         "lam": [Interval(Real, 0, None, closed="left")],
         "sharing": [str, HasMethods(["experts"])],
+        "head_rank": [Interval(Integral, 1, None, closed="left"), None],
     }
 
     def __sklearn_tags__(self):
@@ -117,6 +118,12 @@ class MultiTaskNetwork(Network):
             f"There is no task {task!r}: there are {self.n_tasks_}, numbered from 0"
             + (f" and named {names}." if names else ".")
         )
+
+    @property
+    def head_factor_(self):
+        """U of ``head_rank``, stacked over experts where there are several; None without."""
+        check_is_fitted(self)
+        return head_factor(self._layout, self._theta)
 
     @property
     def task_gates_(self):
@@ -216,6 +223,8 @@ class MultiTaskNetwork(Network):
         """The problem: one domain, a task per column, the penalty on all weights."""
         y = self._as_learned(y, weight, rows, resume)
         hidden = self._widths("hidden_layer_sizes")
+        if self.head_rank is not None:
+            hidden += (int(self.head_rank),)
         n_tasks = y.shape[1]
         losses = [self._loss_of(t) for t in range(n_tasks)]
         n_outputs = [self._n_outputs(*pair) for pair in zip(self._task_classes, losses)]
@@ -227,6 +236,7 @@ class MultiTaskNetwork(Network):
             head_hidden=self._widths("head_layer_sizes"),
             n_outputs=tuple(n_outputs[:1] if one_head else n_outputs),
             task_heads=(0,) * n_tasks if one_head else tuple(range(n_tasks)),
+            linear_last=self.head_rank is not None,
             **experts_of(self.sharing_, n_tasks, hidden),
         )
         layout = self._layout_of(architecture)

@@ -28,6 +28,11 @@ class MultiTaskClassifier(Classification, MultiTaskNetwork):
         Activation of the hidden layers.
     head_layer_sizes : int or array-like of int, default=()
         Widths of the hidden layers of each head.
+    head_rank : int or None, default=None
+        The rank of all heads together, for many tasks with few labels each. Heads read the trunk's
+        output through a matrix U of so many columns, which they share: no bias, no activation. The
+        weights of all tasks are then ``U V``, with a column of V for each output [2]_, and
+        ``penalty="l2"`` on both is the trace norm of ``U V`` [3]_.
     lam : float, default=1e-4
         :math:`\lambda`, the strength of the penalty.
     penalty : str or Penalty, default="l2"
@@ -97,6 +102,8 @@ class MultiTaskClassifier(Classification, MultiTaskNetwork):
         are several, which with ``sharing="none"`` are those of the tasks.
     head_coefs_, head_intercepts_ : list of list of ndarray
         Those of each head.
+    head_factor_ : ndarray of shape (n_hidden, head_rank) or None
+        U of ``head_rank``; stacked over experts where there are several.
     n_iter_ : int
         Epochs run.
     loss_curve_ : list of float
@@ -133,6 +140,9 @@ class MultiTaskClassifier(Classification, MultiTaskNetwork):
     References
     ----------
     .. [1] Caruana (1997). Multitask learning. Machine Learning 28.
+    .. [2] Izenman (1975). Reduced-rank regression for the multivariate linear model. Journal of
+       Multivariate Analysis 5(2).
+    .. [3] Srebro, Rennie and Jaakkola (2004). Maximum-margin matrix factorization. NIPS 17.
 
     Examples
     --------
@@ -161,6 +171,7 @@ class MultiTaskClassifier(Classification, MultiTaskNetwork):
         *,
         activation="relu",
         head_layer_sizes=(),
+        head_rank=None,
         lam=1e-4,
         penalty="l2",
         loss="log_loss",
@@ -187,6 +198,7 @@ class MultiTaskClassifier(Classification, MultiTaskNetwork):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.head_layer_sizes = head_layer_sizes
+        self.head_rank = head_rank
         self.lam = lam
         self.penalty = penalty
         self.loss = loss
