@@ -172,9 +172,8 @@ class MultiTaskEstimator(Mixed, MultiTaskNetwork):
     >>> X, species = load_iris(return_X_y=True)
     >>> y = np.column_stack([species, X[:, 3]])  # the species, and the width of the petal
     >>> y[::3, 1] = np.nan
-    >>> both = MultiTaskEstimator(
-    ...     task_types=["classification", "regression"], solver="lbfgs", lam=1e-3, random_state=0
-    ... )
+    >>> types = ["classification", "regression"]
+    >>> both = MultiTaskEstimator((), task_types=types, solver="lbfgs", lam=0.01, max_iter=1000)
     >>> both = both.fit(X[:, :3], y)
     >>> both.predict(X[:2, :3]).shape
     (2, 2)
