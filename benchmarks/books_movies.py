@@ -61,13 +61,13 @@ def main():
     """Run, print the tables, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="2 seeds, k = 5 and 10")
-    parser.add_argument("--jobs", type=int, default=2, help="threads")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the two files")
     args = parser.parse_args()
     if missing_file(args.data):
         parser.error(missing_file(args.data))
     ks, n_seeds = ([5, 10], 2) if args.quick else ([5, 10, 20], 10)
-    # lbfgs ends where the objective hardly falls, or after 60 iterations: both are near enough.
+    # lbfgs ends where the objective hardly falls, or after 40 iterations: both are near enough.
     warnings.simplefilter("ignore", ConvergenceWarning)
     warnings.filterwarnings("ignore", message="y_pred contains classes not in y_true")
     data, start = load(args.data), time.perf_counter()

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import scipy.linalg  # loads the BLAS that is limited below  # noqa: F401
-from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import balanced_accuracy_score
+from sklearn.utils.parallel import Parallel, delayed  # with the filters of warnings
 from threadpoolctl import threadpool_limits
 
 from benchmarks import report
@@ -34,7 +34,7 @@ def run(data, k, seed):
     train, test = draw(y, k, seed)
     target, source = (X[train], y[train]), as_source(X_source, y_source)
     net = TransferClassifier(**NET, random_state=seed)
-    search = TransferClassifierCV(net, strategies=("finetune",), random_state=seed)
+    search = TransferClassifierCV(net, strategies=("finetune",), cv=5, random_state=seed)
     search.fit(*target, **source)
     by_strategy = {params["strategy"]: params for params in search.cv_results_["params"]}
     accuracy = {}
@@ -49,7 +49,7 @@ def main():
     """Run, print the table, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="2 seeds, k = 10")
-    parser.add_argument("--jobs", type=int, default=2, help="threads")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the two files")
     args = parser.parse_args()
     if missing_file(args.data):
@@ -58,7 +58,7 @@ def main():
     warnings.simplefilter("ignore", ConvergenceWarning)  # the numbers of epochs are given
     warnings.filterwarnings("ignore", message="y_pred contains classes not in y_true")
     data, start, rows, results = load(args.data), time.perf_counter(), [], []
-    with threadpool_limits(1), Parallel(args.jobs, "threading") as parallel:
+    with threadpool_limits(1), Parallel(args.jobs) as parallel:
         for k in ks:
             runs = parallel(delayed(run)(data, k, seed) for seed in range(n_seeds))
             found = {name: [r[name] for r in runs] for name in runs[0]}
@@ -79,7 +79,7 @@ def main():
     print(report.table(header, rows))
     path = report.write(
         "frozen_layers_quick" if args.quick else "frozen_layers",
-        {"net": NET, "k": ks, "n_seeds": n_seeds, "dtype": "float32", "threads": args.jobs},
+        {"net": NET, "k": ks, "n_seeds": n_seeds, "dtype": "float32", "processes": args.jobs},
         results,
         seconds,
     )

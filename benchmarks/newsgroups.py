@@ -46,13 +46,13 @@ def main():
     """Run, print the tables, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="2 seeds, k = 5 and 20")
-    parser.add_argument("--jobs", type=int, default=2, help="threads")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--data", type=Path, default=DATA, help="newsgroups.npz")
     args = parser.parse_args()
     if not args.data.exists():
         parser.error(f"there is no {args.data}: give the place of newsgroups.npz by --data")
     ks, n_seeds = ([5, 20], 2) if args.quick else ([5, 20, 100], 10)
-    # lbfgs ends where the objective hardly falls, or after 60 iterations: both are near enough.
+    # lbfgs ends where the objective hardly falls, or after 40 iterations: both are near enough.
     warnings.simplefilter("ignore", ConvergenceWarning)
     start, records = time.perf_counter(), []
     for names in PAIRS:
