@@ -4,13 +4,12 @@ import warnings
 from numbers import Real
 
 import numpy as np
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_consistent_length
 
 from skmtl._compat import HasMethods, Interval, begin_fit, fit_context
 from skmtl.atomic import all_or_nothing
 from skmtl.base import Network
 from skmtl.engine.data import Domain, Task
-from skmtl.engine.forward import gate_weights
 from skmtl.engine.layout import Architecture
 from skmtl.experts import experts_of, start_gates
 from skmtl.plugins.registry import resolve
@@ -93,12 +92,6 @@ class MultiTaskNetwork(Network):
             problem = self._describe(X, y, weight, rows, resume["rng"], resume=not first)
             self._train_chunk(problem, resume)
         return self
-
-    @property
-    def task_gates_(self):
-        """The part of each expert in what each task reads; None where it depends on x."""
-        check_is_fitted(self)
-        return gate_weights(self._layout, self._theta)
 
     @property
     def task_groups_(self):

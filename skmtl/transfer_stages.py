@@ -1,13 +1,19 @@
 """The stages of a transfer as problems of the engine: domains, tasks, penalties, alignments."""
 
 import warnings
+from functools import partial
 
 import numpy as np
 
 from skmtl.engine.blocks import map_block_table
 from skmtl.engine.data import Domain, Task
+from skmtl.engine.forward import in_blocks, task_outputs
 from skmtl.engine.layout import Architecture
+from skmtl.experts import experts_of, start_gates
 from skmtl.pace import Pace
+from skmtl.plugins.sharings import Hard
+from skmtl.plugins.weightings import Uniform
+from skmtl.rounds import Rounds, reweigh_rows
 from skmtl.source import as_pretrained, read_source_model, take_weights
 from skmtl.steps import run_to_the_end
 from skmtl.tasks import kept, observed
@@ -54,7 +60,7 @@ class TransferStages(TransferData):
         problem = self._describe(parts, target_rows, rng, pretrained)
         history = run_to_the_end(self._run(problem, watch))
         self.pretrain_loss_curve_ = history.losses
-        self._keep_maps(parts, len(sources), problem)
+        self._keep_of_sources(parts, len(sources), problem, history)
         stopped = watch.end(self._fitted_as_of(problem))
         pretrained = as_pretrained(problem, self._task_classes[0], self._numbers(parts[0].head))
         return pretrained, history.interrupted or stopped
@@ -99,7 +105,8 @@ class TransferStages(TransferData):
         return parts
 
     def _heads_of(self, target, sources):
-        share = True if self.strategy == "pooled" else self.share_head
+        one_head = self.strategy == "pooled" or self.sharing_.shares_heads
+        share = True if one_head else self.share_head
         return self._assign_heads(target, sources, share)
 
     def _validation_rows_of(self, part, X_val, y_val, rng):
@@ -127,6 +134,7 @@ class TransferStages(TransferData):
         aligned = self._aligned_parts(parts)
         map_starts = [self._map_start(part, parts[0], target_rows, rng) for part in parts]
         heads = list(dict.fromkeys(part.head for part in parts))
+        sharing = self._sharing_of(parts)
         hidden = self._widths("hidden_layer_sizes")
         n_features = hidden[-1] if hidden and self._aligns_shared else n_inputs
         alignment_starts = [self.map_penalty_.init(n_features, rng) for _ in aligned]
@@ -151,15 +159,18 @@ class TransferStages(TransferData):
                 head_hidden=self._widths("head_layer_sizes"),
                 n_outputs=tuple(self._n_outputs(self._head_classes[head]) for head in heads),
                 task_heads=tuple(heads.index(part.head) for part in parts),
-                gate_mask=((True,),) * len(parts),
                 map_sizes=tuple(map_start.size for map_start in map_starts),
                 alignment_sizes=tuple(start.size for start in alignment_starts),
+                **experts_of(sharing, len(parts), hidden),
             )
         )
+        if layout.architecture.n_experts > 1:
+            self._check_experts(pretrained, aligned)
         theta = self._first_theta(layout, rng, dtype, resume)
         if not resume:
             ours = slice(layout.map_offsets[0], layout.alignment_offsets[-1])
             theta[ours] = np.concatenate([*map_starts, *alignment_starts])
+            start_gates(sharing, layout, theta, rng)
         penalties = self._penalties(layout, theta, parts, map_starts, pretrained, resume)
         if not resume:
             self._set_units(layout, parts, pretrained)
@@ -170,6 +181,7 @@ class TransferStages(TransferData):
             [self._task_of(d, part, layout) for d, part in enumerate(parts)],
             penalties,
             rng,
+            weighting=self._weighting_of(parts),
             n_frozen_layers=freeze,
             layer_rates=None if pace is None else pace.rates(0),
             alignments=[
@@ -177,6 +189,29 @@ class TransferStages(TransferData):
                 for d in aligned
             ],
         )
+
+    def _weighting_of(self, parts):
+        """That of the estimator; but sources alone have no main task, and weigh what they do."""
+        lacks_main = self.weighting_.has_main_task and parts[0].source is not None
+        return Uniform() if lacks_main else self.weighting_
+
+    def _sharing_of(self, parts):
+        """That of the estimator where target and sources meet; else there is one trunk."""
+        meet = parts[0].source is None and len(parts) > 1
+        return self.sharing_ if meet else Hard()
+
+    def _check_experts(self, pretrained, aligned):
+        """Whether several experts suit the other parameters."""
+        if pretrained is not None:
+            raise ValueError(
+                f"sharing={self.sharing!r} has several trunks, and a source_model is the start of "
+                "one: use sharing='hard' or 'pooled'."
+            )
+        if aligned and self._aligns_shared:
+            raise ValueError(
+                f"map_penalty={self.map_penalty!r} aligns what one trunk gives, and sharing="
+                f"{self.sharing!r} has several: use where='input', or sharing='hard' or 'pooled'."
+            )
 
     def _set_units(self, layout, parts, pretrained):
         """Set the units in which the heads learn, where labels are numbers."""
@@ -188,6 +223,10 @@ class TransferStages(TransferData):
     def _as_learned(self, y, head):
         """Encoded y as the network learns it."""
         return y
+
+    def _read_outputs(self, out, head):
+        """What the outputs of a head say: class probabilities."""
+        return self.loss_.proba(out)
 
     @property
     def _aligns_shared(self):
@@ -276,13 +315,16 @@ class TransferStages(TransferData):
                 )
         return penalties
 
-    def _keep_maps(self, parts, n_sources, problem):
-        """Leave the parameters of the trained feature maps in ``map_params_``."""
-        self.map_params_ = [None] * n_sources
+    def _keep_of_sources(self, parts, n_sources, problem, history):
+        """Leave the trained feature maps in ``map_params_``, the weights in ``source_weights_``."""
+        self.map_params_, self.source_weights_ = [None] * n_sources, np.zeros(n_sources)
         offsets = problem.layout.map_offsets
+        total = sum(part.coefficient for part in parts if part.source is not None)
         for d, part in enumerate(parts):
             if part.source is not None:
                 self.map_params_[part.source] = problem.theta[offsets[d] : offsets[d + 1]].copy()
+                factor = history.task_weights[-1][d] if history.task_weights else 1.0
+                self.source_weights_[part.source] = part.coefficient / total * factor
 
     def _pace(self, has_weights):
         """How fast the layers that came from a source are trained; None: all alike."""
@@ -300,13 +342,70 @@ class TransferStages(TransferData):
             )
         n_layers = len(self._widths("hidden_layer_sizes"))
         pace = Pace(n_layers, min(self.freeze, n_layers), self.layer_decay, self.unfreeze_every)
-        if pace.n_thawing >= self.max_iter:
+        if pace.n_epochs >= self.max_iter:
             raise ValueError(
                 f"unfreeze_every={self.unfreeze_every} trains all {n_layers - self.freeze} layers "
-                f"from epoch {pace.n_thawing + 1} on, but max_iter={self.max_iter}: lower one or "
+                f"from epoch {pace.n_epochs + 1} on, but max_iter={self.max_iter}: lower one or "
                 "raise the other."
             )
         return pace
+
+    def _rounds(self, parts):
+        """When the rows of the sources are weighed anew, beside the target."""
+        weighting = self.source_sample_weighting_
+        together = parts[0].source is None and len(parts) > 1
+        if not (weighting.n_rounds and together):
+            return []
+        weigh = partial(self._hold_round, parts, self.source_sample_weights_)
+        rounds = Rounds(weighting.every, weighting.n_rounds, weigh)
+        given = f"source_sample_weighting={self.source_sample_weighting!r}"
+        if self._uses_lbfgs:
+            raise ValueError(
+                f"{given} weighs rows between epochs: use solver='adam', 'adamw' or 'sgd', not "
+                "'lbfgs'."
+            )
+        if rounds.n_epochs >= self.max_iter:
+            raise ValueError(
+                f"{given} has its {rounds.n_rounds} rounds in {rounds.n_epochs} epochs, but "
+                f"max_iter={self.max_iter}: lower n_rounds or every, or raise max_iter."
+            )
+        return [rounds]
+
+    def _hold_round(self, parts, first, problem, number):
+        """Weigh the rows of each source anew; ``first`` are the weights that they started with."""
+        by_source = [*self.source_sample_weights_]
+        for d, part in enumerate(parts):
+            s = part.source
+            if s is None or self._learns_nothing(self._head_classes[part.head]):
+                continue
+            rows, trained = np.flatnonzero(first[s]), np.flatnonzero(part.weight)
+            weights = np.zeros_like(first[s])
+            weights[rows] = reweigh_rows(
+                self.source_sample_weighting_,
+                s,
+                by_source[s][rows],
+                part.codes[rows],
+                self._predicted(problem, d, part, rows),
+                number,
+            )
+            by_source[s] = weights
+            label_weight = part.weight[trained] * (weights[trained] / first[s][trained])
+            problem.set_label_weights(d, label_weight)
+        self.source_sample_weights_ = by_source
+
+    def _predicted(self, problem, d, part, rows):
+        """What the network, as it is, makes of rows of a source: probabilities, or numbers."""
+        layout, theta = problem.layout, problem.theta
+        start, stop = layout.map_offsets[d : d + 2]
+
+        def outputs(X):
+            if stop > start:
+                n_inputs = layout.architecture.n_inputs
+                X = self.feature_map_.transform(theta[start:stop], X, n_inputs)
+            return task_outputs(layout, theta, X, [d])
+
+        (out,) = in_blocks(outputs, layout, part.X[rows])
+        return self._read_outputs(out, part.head)
 
     def _check_freeze(self, freeze, has_weights):
         n_layers = len(self._widths("hidden_layer_sizes"))
