@@ -85,14 +85,7 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
 
     def _resolve_plugins(self):
         """Look up the plugins; leaves them in ``loss_``, ``penalty_`` and so on."""
-        self.loss_ = resolve("losses", self.loss, "loss")
-        kind, on_what = self._loss_kind
-        if not isinstance(self.loss_, kind):
-            other = "on numbers" if on_what == "on classes" else "on classes"
-            raise ValueError(
-                f"The 'loss' parameter of {type(self).__name__} must be a loss {on_what}. Got "
-                f"{self.loss!r}, a loss {other}, instead."
-            )
+        self._resolve_loss()
         self.penalty_ = resolve("penalties", self.penalty, "penalty")
         self.weighting_ = resolve("weightings", self.weighting, "weighting")
         if self._uses_lbfgs:
@@ -112,6 +105,21 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
                     )
         solver = "sgd" if self._uses_lbfgs else self.solver  # lbfgs takes no steps
         self.optimizer_ = resolve("optimizers", solver, "solver", also=("lbfgs",))
+
+    def _resolve_loss(self):
+        """Look up the loss of all tasks."""
+        self.loss_ = resolve("losses", self.loss, "loss")
+        kind, on_what = self._loss_kind
+        if not isinstance(self.loss_, kind):
+            other = "on numbers" if on_what == "on classes" else "on classes"
+            raise ValueError(
+                f"The 'loss' parameter of {type(self).__name__} must be a loss {on_what}. Got "
+                f"{self.loss!r}, a loss {other}, instead."
+            )
+
+    def _loss_of(self, t):
+        """The loss of a task."""
+        return self.loss_
 
     @property
     def _uses_lbfgs(self):
@@ -234,11 +242,11 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
         """What ``batch_size`` means where the largest domain has so many rows."""
         return int(min(200 if self.batch_size == "auto" else self.batch_size, n_rows))
 
-    def _schedule(self):
+    def _schedule(self, max_iter):
         return Schedule(
             kind=self.learning_rate,
             lr=self.learning_rate_init,
-            max_iter=self.max_iter,
+            max_iter=max_iter,
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
             early_stopping=self.early_stopping,
@@ -250,8 +258,9 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
         stored = {**self.__dict__, **_stored(problem.layout, problem.theta.copy())}
         return {name: value for name, value in stored.items() if _is_fitted_name(name)}
 
-    def _run(self, problem, watch, validate=None, phases=()):
+    def _run(self, problem, watch, validate=None, phases=(), max_iter=None):
         """Train, with pauses as of ``skmtl.steps``; gives the history."""
+        schedule = self._schedule(max_iter or self.max_iter)
 
         def snapshot():
             return self._fitted_as_of(problem)
@@ -262,8 +271,8 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
         if self._uses_lbfgs:  # SciPy's cannot be paused
             yield snapshot
             with blas_threads(largest_product):
-                return run_lbfgs(problem, self._schedule(), watch, snapshot)
-        training = EpochTraining(problem, self._schedule(), watch, snapshot, validate, phases)
+                return run_lbfgs(problem, schedule, watch, snapshot)
+        training = EpochTraining(problem, schedule, watch, snapshot, validate, phases)
 
         def so_far():
             history = training.history
@@ -359,6 +368,8 @@ def _stored(layout, theta):
         trunk = [[pair] for pair in trunk[0]]
     else:
         trunk = list(zip(*trunk)) if architecture.hidden else []
+    if architecture.linear_last:
+        trunk.pop()  # what ``head_factor_`` gives
     outputs = [layout.output_weight_bias(theta, head) for head in range(len(layout.outputs))]
     hidden = [[layout.weight_bias(theta, layer) for layer in c] for c in layout.heads.tolist()]
     heads = [[*h, out] for h, out in zip(hidden, outputs)]

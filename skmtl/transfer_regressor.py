@@ -5,7 +5,7 @@ from sklearn.utils.metaestimators import available_if
 
 from skmtl._compat import fit_context
 from skmtl.base import has_partial_fit
-from skmtl.regression import Regression
+from skmtl.regression import Regression, numbers_of
 from skmtl.source import Numbers, head_fits
 from skmtl.transfer import TransferNetwork
 from skmtl.transfer_plan import assign_number_heads
@@ -99,8 +99,10 @@ class TransferRegressor(Regression, TransferNetwork):
     batch_size : int or "auto", default="auto"
         Rows of a batch of each domain; "auto" is ``min(200, rows of the largest)``.
     max_iter : int, default=200
-        Epochs (iterations of lbfgs), at most; of each stage with ``strategy="finetune"``. An epoch
-        is a pass over the larger domain.
+        Epochs (iterations of lbfgs), at most. An epoch is a pass over the larger domain.
+    pretrain_max_iter : int or None, default=None
+        Those of the first stage of ``strategy="finetune"``, which passes over the source; None:
+        ``max_iter``.
     tol : float, default=1e-4
         Training ends when the loss, or the validation score, has not improved by this much for
         ``n_iter_no_change`` epochs.
@@ -243,6 +245,7 @@ class TransferRegressor(Regression, TransferNetwork):
         learning_rate_init=1e-3,
         batch_size="auto",
         max_iter=200,
+        pretrain_max_iter=None,
         tol=1e-4,
         early_stopping=False,
         validation_fraction=0.1,
@@ -282,6 +285,7 @@ class TransferRegressor(Regression, TransferNetwork):
         self.learning_rate_init = learning_rate_init
         self.batch_size = batch_size
         self.max_iter = max_iter
+        self.pretrain_max_iter = pretrain_max_iter
         self.tol = tol
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -340,7 +344,7 @@ class TransferRegressor(Regression, TransferNetwork):
         for head in {part.head for part in parts}:
             mine = [part for part in parts if part.head == head]
             y, weight = map(np.concatenate, zip(*((part.codes, part.weight) for part in mine)))
-            self._units[head] = self._units_of(y, weight)
+            self._units[head] = self._units_of(y, weight, self.loss_)
         first = parts[0].head
         if pretrained is not None and self._takes_head(layout, pretrained):
             self._units[first] = pretrained.numbers[:2]
@@ -350,8 +354,7 @@ class TransferRegressor(Regression, TransferNetwork):
         return Numbers(*self._units[head].tolist(), type(self.loss_).predict)
 
     def _read_outputs(self, out, head):
-        offset, scale = self._units[head]
-        return self.loss_.predict(out)[:, 0].astype(np.float64) * scale + offset
+        return numbers_of(self.loss_, out, *self._units[head])
 
     def _as_learned(self, y, head):
         offset, scale = self._units[head]

@@ -10,6 +10,7 @@ from skmtl.engine.data import Domain, Task
 from skmtl.engine.forward import in_blocks, task_outputs
 from skmtl.engine.layout import Architecture
 from skmtl.experts import experts_of, start_gates
+from skmtl.first_stage import FirstStage, start_of
 from skmtl.pace import Pace
 from skmtl.plugins.sharings import Hard
 from skmtl.plugins.weightings import Uniform
@@ -24,6 +25,10 @@ from skmtl.weights import label_weights
 
 class TransferStages(TransferData):
     """From the data of a transfer to what the engine trains, one stage at a time."""
+
+    @property
+    def _n_pretrain_epochs(self):
+        return self.max_iter if self.pretrain_max_iter is None else self.pretrain_max_iter
 
     def _read_source_model(self):
         return None if self.source_model is None else read_source_model(self.source_model)
@@ -54,16 +59,34 @@ class TransferStages(TransferData):
             )
             self.source_sample_weights_.append(weights)
 
-    def _pretrain(self, target, row_weight, sources, target_rows, rng, pretrained, watch):
-        """Train on the sources alone; gives the weights to go on from, and if the fit is to end."""
+    def _pretrain(self, target, row_weight, sources, target_rows, rng, pretrained, watch, stages):
+        """Train on the sources alone; gives the weights to go on from, and if the fit is to end.
+
+        ``stages``, if there are any, keep what a stage that starts alike has come to.
+        """
         parts = self._plan("source_only", target, row_weight, sources)
         problem = self._describe(parts, target_rows, rng, pretrained)
-        history = run_to_the_end(self._run(problem, watch))
-        self.pretrain_loss_curve_ = history.losses
-        self._keep_of_sources(parts, len(sources), problem, history)
-        stopped = watch.end(self._fitted_as_of(problem))
-        pretrained = as_pretrained(problem, self._task_classes[0], self._numbers(parts[0].head))
-        return pretrained, history.interrupted or stopped
+
+        def train():
+            run = self._run(problem, watch, max_iter=self._n_pretrain_epochs)
+            history = run_to_the_end(run)
+            self._keep_of_sources(parts, len(sources), problem, history)
+            stopped = watch.end(self._fitted_as_of(problem))
+            numbers = self._numbers(parts[0].head)
+            return FirstStage(
+                as_pretrained(problem, self._task_classes[0], numbers),
+                history.losses,
+                self.map_params_,
+                self.source_weights_,
+                rng.bit_generator.state,
+                history.interrupted or stopped,
+            )
+
+        stage = train() if stages is None else stages.get(start_of(problem), train)
+        rng.bit_generator.state = stage.rng_state
+        self.pretrain_loss_curve_, self.map_params_ = list(stage.losses), list(stage.map_params)
+        self.source_weights_ = stage.source_weights.copy()
+        return stage.pretrained, stage.ended
 
     def _plan(self, strategy, target, row_weight, sources):
         """The parts of a stage: the target and the sources that weigh something.
@@ -135,6 +158,7 @@ class TransferStages(TransferData):
         map_starts = [self._map_start(part, parts[0], target_rows, rng) for part in parts]
         heads = list(dict.fromkeys(part.head for part in parts))
         sharing = self._sharing_of(parts)
+        head_classes = [self._head_classes[head] for head in heads]
         hidden = self._widths("hidden_layer_sizes")
         n_features = hidden[-1] if hidden and self._aligns_shared else n_inputs
         alignment_starts = [self.map_penalty_.init(n_features, rng) for _ in aligned]
@@ -157,7 +181,7 @@ class TransferStages(TransferData):
                 hidden=hidden,
                 activation=self.activation,
                 head_hidden=self._widths("head_layer_sizes"),
-                n_outputs=tuple(self._n_outputs(self._head_classes[head]) for head in heads),
+                n_outputs=tuple(self._n_outputs(classes, self.loss_) for classes in head_classes),
                 task_heads=tuple(heads.index(part.head) for part in parts),
                 map_sizes=tuple(map_start.size for map_start in map_starts),
                 alignment_sizes=tuple(start.size for start in alignment_starts),
