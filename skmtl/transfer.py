@@ -10,12 +10,12 @@ from skmtl.fitting import History
 from skmtl.plugins.source_weightings import Uniform
 from skmtl.rows import FLOATS
 from skmtl.steps import run_to_the_end
-from skmtl.transfer_stages import TransferStages
+from skmtl.transfer_rounds import TransferRounds
 
 STRATEGIES = ("joint", "finetune", "source_only", "target_only", "pooled")
 
 
-class TransferNetwork(TransferStages):
+class TransferNetwork(TransferRounds):
     """Base of ``TransferClassifier`` and ``TransferRegressor``."""
 
     __metadata_request__fit = {
@@ -28,7 +28,7 @@ class TransferNetwork(TransferStages):
     __metadata_request__partial_fit = {"X_source": True, "y_source": True}
 
     _parameter_constraints = {
-        **TransferStages._parameter_constraints,
+        **TransferRounds._parameter_constraints,
         "lam": [Interval(Real, 0, None, closed="both")],
         "mu": [Interval(Real, 0, None, closed="left")],
         "alpha": [Interval(Real, 0, None, closed="left")],
