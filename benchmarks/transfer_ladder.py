@@ -49,9 +49,11 @@ FLOORS = {
 
 
 def draw(y, k, seed):
-    """Rows of the target: k of each class; and all others."""
-    rng = np.random.default_rng(seed)
-    rows = [rng.choice(np.flatnonzero(y == label), k, replace=False) for label in np.unique(y)]
+    """Rows of the target: k of each class, or half of it if that is less; and all others."""
+    rng, rows = np.random.default_rng(seed), []
+    for label in np.unique(y):
+        members = np.flatnonzero(y == label)
+        rows.append(rng.choice(members, min(k, len(members) // 2), replace=False))
     train = np.concatenate(rows)
     return train, np.setdiff1d(np.arange(len(y)), train)
 

@@ -317,12 +317,13 @@ class TransferStages(TransferData):
                     return diagonal
 
         penalties = []
+        wanted = self.penalty_, self.alpha
         # Of the two stages of "finetune" the first learns what such a penalty anchors at.
         learns_anchor = self.strategy == "finetune" and parts[0].source is not None
-        if not (self.penalty_.needs_pretrained and learns_anchor):
-            penalties.append(
-                self._penalty_term(self.penalty_, self.alpha, layout.blocks, theta, written, fisher)
-            )
+        if self.penalty_.needs_pretrained and learns_anchor:
+            wanted = self.penalty_.for_source()
+        if wanted is not None:
+            penalties.append(self._penalty_term(*wanted, layout.blocks, theta, written, fisher))
         for d, (part, map_start) in enumerate(zip(parts, map_starts)):
             if map_start.size and not self._aligns:
                 blocks = map_block_table(

@@ -15,6 +15,9 @@ from skmtl.testing import check_plugin, plugin_checks
 PAGES = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
 FENCE = re.compile(r"```(\w+)\n(.*?)```", flags=re.DOTALL)
 FILE = re.compile(r"# file: (\S+)\n")
+DATA = Path(__file__).parents[2] / "shared" / "data"
+#: What a page reads from the folder that it runs in.
+READS = {"books_movies.md": ("books.csv.gz", "movies.csv.gz")}
 
 
 @pytest.fixture
@@ -49,6 +52,10 @@ def install(project, site):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_snippets_run(page, site):
+    for name in READS.get(page.name, ()):
+        if not (DATA / name).exists():
+            pytest.skip(f"{page.name} reads {name}, which is not in {DATA}")
+        (site / name).symlink_to(DATA / name)
     names = {"__name__": f"docs.{page.stem}"}
     with sklearn.config_context():
         for language, snippet in FENCE.findall(page.read_text()):

@@ -9,7 +9,7 @@ from skmtl import MultiTaskClassifier, TransferClassifier, as_source
 from skmtl.plugins.alignments import DANN
 from skmtl.plugins.base import Alignment, Penalty, RegressionLoss
 from skmtl.plugins.feature_maps import Affine
-from skmtl.plugins.penalties import L2
+from skmtl.plugins.penalties import EWC, L2, L2SP
 
 QUICK = {"hidden_layer_sizes": (8,), "max_iter": 12, "n_iter_no_change": 12, "random_state": 0}
 
@@ -319,7 +319,7 @@ def test_a_penalty_that_anchors_at_the_source():
         TransferClassifier(**QUICK, penalty=Anchored()).fit(X, y, **source)
 
 
-@pytest.mark.parametrize("penalty", ["l2_sp", "ewc"])
+@pytest.mark.parametrize("penalty", [L2SP(source_alpha=0.0), EWC(source_alpha=0.0)], ids=str)
 def test_anchors_of_the_catalogue(penalty):
     """Strength 0 is plain fine-tuning; without end it keeps the source's network."""
     X, y = blobs()
@@ -339,6 +339,22 @@ def test_anchors_of_the_catalogue(penalty):
     assert distance[0] > distance[1] > distance[2]
     kept = np.abs(fits[2].predict_proba(X_source) - first.predict_proba(X_source))
     assert kept.max() < 1e-2
+
+
+@pytest.mark.parametrize("penalty", [L2SP, EWC])
+def test_an_anchor_comes_from_a_source_learned_under_l2(penalty):
+    """Infinite strength leaves the source's network, which has its own strength of L2."""
+    X, y = blobs()
+    source = source_of()
+    settings = {**QUICK, "solver": "lbfgs", "max_iter": 100}
+    by_hand = TransferClassifier(**settings, strategy="source_only", alpha=0.3).fit(X, y, **source)
+    settings |= {"strategy": "finetune", "alpha": 1e9}
+    held = TransferClassifier(**settings, penalty=penalty(source_alpha=0.3)).fit(X, y, **source)
+    np.testing.assert_array_equal(held.pretrain_loss_curve_, by_hand.loss_curve_)
+    gap = held.predict_proba(X) - by_hand.predict_proba(X)
+    assert np.abs(gap).max() < 1e-2
+    with pytest.raises(ValueError, match=r"'source_alpha' parameter of .* must be a number in \[0"):
+        TransferClassifier(**settings, penalty=penalty(source_alpha=-1)).fit(X, y, **source)
 
 
 @pytest.mark.parametrize("penalty", ["l1", "group_lasso"])

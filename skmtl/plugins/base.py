@@ -222,8 +222,8 @@ class Penalty(Plugin):
 
     group = "skmtl.penalties"
 
-    #: Whether R anchors at weights that were learned on a source. It then has no part in learning
-    #: these.
+    #: Whether R anchors at weights that were learned on a source. These are then learned with
+    #: ``for_source``.
     needs_pretrained = False
     #: Whether R is half the sum of squares of the matrices. Sparse rows then need not be visited in
     #: every step, see ``Optimizer.catch_up``.
@@ -232,6 +232,16 @@ class Penalty(Plugin):
     #: the arguments. theta is updated to argmin_z ||z - theta||^2 / 2 + step * R(z), where step is
     #: a float >= 0: learning rate times strength.
     prox = None
+
+    def for_source(self):
+        """Give the penalty that the weights to anchor at are learned with, and its strength.
+
+        Returns
+        -------
+        tuple (Penalty, float) or None
+            None: they are learned without any.
+        """
+        return None
 
     def own_matrices(self, layout):
         """Give the shapes of matrices that the penalty learns along with the network.

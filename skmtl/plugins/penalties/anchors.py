@@ -3,17 +3,23 @@
 import numpy as np
 
 from skmtl.plugins.base import BIAS, COLUMNS, OFFSET, OUTPUT, ROLE, ROWS, Penalty
+from skmtl.plugins.penalties.norms import L2
 
 
 class SourceAnchor(Penalty):
     r"""Half a weighted squared distance to the source's network.
 
     A subclass gives the weights :math:`c_j` of :math:`\frac12 \sum_j c_j (\theta_j -
-    \theta^0_j)^2`, biases included.
+    \theta^0_j)^2`, biases included, and has a parameter ``source_alpha``.
     """
 
     #: Whether the penalty makes sense only from weights that a source left.
     needs_pretrained = True
+
+    def for_source(self):
+        """Give L2 at strength ``source_alpha``."""
+        self._check_number("source_alpha")
+        return (L2(), float(self.source_alpha)) if self.source_alpha else None
 
     def constants(self, start):
         """Give the anchors of all parameters, then their weights."""
@@ -67,6 +73,9 @@ class L2SP(SourceAnchor):
     new_ratio : float, default=1.0
         Strength at weights that have no value from the source, as those of a head for new labels,
         relative to the strength at the others. In [1]_ it is :math:`\beta / \alpha`.
+    source_alpha : float, default=1e-4
+        Strength of the plain L2 penalty with which ``strategy="finetune"`` learns the source
+        before. Weights that grew large on the source for want of it hold the target at its errors.
 
     References
     ----------
@@ -80,12 +89,13 @@ class L2SP(SourceAnchor):
     [0.1]
     """
 
-    def __init__(self, new_ratio=1.0):
+    def __init__(self, new_ratio=1.0, source_alpha=1e-4):
         self.new_ratio = new_ratio
+        self.source_alpha = source_alpha
 
     def hyper(self):
         """Give [new_ratio]."""
-        self._check_number("new_ratio")
+        self._check_number("new_ratio", "source_alpha")
         return [float(self.new_ratio)]
 
     def _weights(self, start, weights, biases):
@@ -106,6 +116,12 @@ class EWC(SourceAnchor):
     :math:`F_j / \bar F = 1`. What is new is free. Solvers other than "lbfgs" take it as a proximal
     step, which no strength makes unstable.
 
+    Parameters
+    ----------
+    source_alpha : float, default=1e-4
+        Strength of the plain L2 penalty with which ``strategy="finetune"`` learns the source
+        before.
+
     References
     ----------
     .. [1] Kirkpatrick et al. (2017). Overcoming catastrophic forgetting in neural networks. PNAS
@@ -117,6 +133,14 @@ class EWC(SourceAnchor):
     >>> EWC()
     EWC()
     """
+
+    def __init__(self, source_alpha=1e-4):
+        self.source_alpha = source_alpha
+
+    def hyper(self):
+        """Check source_alpha."""
+        self._check_number("source_alpha")
+        return []
 
     def _weights(self, start, weights, biases):
         """The Fisher information over its mean; ValueError where there is none."""

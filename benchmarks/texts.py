@@ -1,0 +1,158 @@
+"""Ways to learn from few texts with the help of many others, tuned alike; two benchmarks use it.
+
+Each way has a grid of 4 points and takes the one with the best balanced accuracy in 3-fold
+cross-validation on the labels of the target alone. ``TransferClassifierCV`` has 6 candidates of its
+own, with the same folds and score.
+"""
+
+import time
+
+import numpy as np
+import scipy.linalg  # loads the BLAS that is limited below  # noqa: F401
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.utils.parallel import Parallel, delayed  # with the filters of warnings
+from threadpoolctl import threadpool_limits
+
+from benchmarks import report
+from benchmarks.transfer_ladder import draw
+from skmtl import TransferClassifier, TransferClassifierCV, as_source
+from skmtl.plugins.penalties import L2SP
+
+N_FOLDS = 3
+SCORE = "balanced_accuracy"
+# Linear: hidden layers were worse on each rung. The source's classes weigh what the target's do.
+COMMON = {
+    "hidden_layer_sizes": (),
+    "solver": "lbfgs",
+    "max_iter": 40,
+    "source_sample_weighting": "balanced",
+}
+ALPHAS = [1e-5, 1e-4, 1e-3, 1e-2]
+LOGISTIC, SEARCH = "LogisticRegression", "TransferClassifierCV"
+MODELS = {
+    "source_only": (
+        {"strategy": "source_only", "source_sample_weighting": "uniform"},
+        {"alpha": ALPHAS},
+    ),
+    "target_only": ({"strategy": "target_only"}, {"alpha": ALPHAS}),
+    "pooled": ({"strategy": "pooled"}, {"alpha": ALPHAS}),
+    "finetune": (
+        {"strategy": "finetune", "penalty": L2SP()},
+        {"penalty__source_alpha": [1e-4, 1e-3], "alpha": [1e-4, 1e-3]},
+    ),
+    "joint": ({}, {"lam": [3, 10], "alpha": [1e-4, 1e-3]}),
+    SEARCH: (
+        {"penalty": L2SP(source_alpha=1e-3), "alpha": 1e-3},
+        {"lams": (3, 10), "scoring": SCORE},
+    ),
+    LOGISTIC: ({"max_iter": 300}, {"C": [1, 10, 100, 1000]}),  # on the target alone
+}
+
+
+def folds(seed):
+    """The same folds of the target for every model."""
+    return StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
+
+
+def fitted(name, X, y, source, seed, **settings):
+    """A model with the settings it chose on these rows of the target; and what it chose."""
+    parameters, grid = MODELS[name]
+    cv, options = folds(seed), {"scoring": SCORE}
+    if name == LOGISTIC:
+        search = GridSearchCV(LogisticRegression(**parameters), grid, cv=cv, **options).fit(X, y)
+        return search, search.best_params_
+    model = TransferClassifier(**{**COMMON, **settings, **parameters}, random_state=seed)
+    if name == SEARCH:
+        search = TransferClassifierCV(model, cv=cv, random_state=seed, **grid).fit(X, y, **source)
+        return search, {**search.best_params_, "verdict": search.verdict_}
+    if parameters.get("strategy") == "source_only":  # sees none of these rows: all test one fit
+        cv = [(np.arange(len(y)), np.arange(len(y)))]
+    search = GridSearchCV(model, grid, cv=cv, **options).fit(X, y, **source)
+    return search, search.best_params_
+
+
+def run(data, name, k, seed, **settings):
+    """Balanced accuracy of one model, share of each class that it found, and what it chose."""
+    X_source, y_source, X, y = data
+    train, test = draw(y, k, seed)
+    if name == "source_only":  # it can predict the labels in common alone
+        common = np.isin(y_source, y)
+        X_source, y_source = X_source[common], y_source[common]
+    model, chosen = fitted(
+        name, X[train], y[train], as_source(X_source, y_source), seed, **settings
+    )
+    right = model.predict(X[test]) == y[test]
+    recall = [right[y[test] == label].mean() for label in np.unique(y)]
+    return {"score": np.mean(recall), "recall": recall, "chosen": chosen}
+
+
+def run_all(data, ks, n_seeds, n_jobs, label="", **settings):
+    """All models with each k, in processes: ``{(name, k): [one result for each seed]}``.
+
+    ``settings`` are more parameters that all transfers have in common.
+    """
+    start, runs = time.perf_counter(), {}
+    with threadpool_limits(1), Parallel(n_jobs) as parallel:
+        for k in ks:
+            for name in MODELS:
+                runs[name, k] = parallel(
+                    delayed(run)(data, name, k, seed, **settings) for seed in range(n_seeds)
+                )
+                print(
+                    f"{label}k={k:<4} {name:20} {report.spread(scores_of(runs, name, k))}"
+                    f"   {time.perf_counter() - start:5.0f} s",
+                    flush=True,
+                )
+    return runs
+
+
+def scores_of(runs, name, k):
+    """Test scores by seed."""
+    return [r["score"] for r in runs[name, k]]
+
+
+OURS, OTHERS = ("finetune", "joint", SEARCH), ("target_only", LOGISTIC, "source_only", "pooled")
+
+
+def show(runs, ks, more_rows=()):
+    """Print the scores, with more rows below, and how ours differ from the others."""
+    header = ["balanced accuracy", *(f"k={k}" for k in ks)]
+    rows = [[name, *(report.spread(scores_of(runs, name, k)) for k in ks)] for name in MODELS]
+    helps = [[r["chosen"]["verdict"] == "helps" for r in runs[SEARCH, k]] for k in ks]
+    rows.append(["says that it helps, share", *(f"{np.mean(h):.1f}" for h in helps)])
+    rows += more_rows
+    gaps = [
+        [
+            f"{name} - {other}",
+            *(report.paired(scores_of(runs, name, k), scores_of(runs, other, k)) for k in ks),
+        ]
+        for name in OURS
+        for other in OTHERS
+    ]
+    n_seeds = len(runs[SEARCH, ks[0]])
+    print(f"\nMean ± sd over {n_seeds} seeds\n\n{report.table(header, rows)}")
+    header[0] = "difference"
+    print(f"\nPaired, mean ± standard error\n\n{report.table(header, gaps)}\n")
+
+
+def as_records(runs, **of_all):
+    """What the JSON holds of the runs."""
+    return [
+        {**of_all, "model": name, "k": k, **{key: [r[key] for r in of] for key in of[0]}}
+        for (name, k), of in runs.items()
+    ]
+
+
+def settings_of(ks, n_seeds, n_jobs, **more):
+    """What the JSON holds of how they ran."""
+    return {
+        "common": COMMON,
+        "models": {name: str(model) for name, model in MODELS.items()},
+        "n_folds": N_FOLDS,
+        "k": ks,
+        "n_seeds": n_seeds,
+        "dtype": "float32",
+        "processes": n_jobs,
+        **more,
+    }
