@@ -233,11 +233,11 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
         """What ``batch_size`` means where the largest domain has so many rows."""
         return int(min(200 if self.batch_size == "auto" else self.batch_size, n_rows))
 
-    def _schedule(self):
+    def _schedule(self, max_iter):
         return Schedule(
             kind=self.learning_rate,
             lr=self.learning_rate_init,
-            max_iter=self.max_iter,
+            max_iter=max_iter,
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
             early_stopping=self.early_stopping,
@@ -249,8 +249,9 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
         stored = {**self.__dict__, **_stored(problem.layout, problem.theta.copy())}
         return {name: value for name, value in stored.items() if _is_fitted_name(name)}
 
-    def _run(self, problem, watch, validate=None, pace=None):
+    def _run(self, problem, watch, validate=None, pace=None, max_iter=None):
         """Train, with pauses as of ``skmtl.steps``; gives the history."""
+        schedule = self._schedule(max_iter or self.max_iter)
 
         def snapshot():
             return self._fitted_as_of(problem)
@@ -261,8 +262,8 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
         if self._uses_lbfgs:  # SciPy's cannot be paused
             yield snapshot
             with blas_threads(largest_product):
-                return run_lbfgs(problem, self._schedule(), watch, snapshot)
-        training = EpochTraining(problem, self._schedule(), watch, snapshot, validate, pace)
+                return run_lbfgs(problem, schedule, watch, snapshot)
+        training = EpochTraining(problem, schedule, watch, snapshot, validate, pace)
 
         def so_far():
             history = training.history

@@ -42,6 +42,10 @@ class MultiTaskClassifierCV(SharingSearch):
         One in so many candidates goes on at each comparison, with so many times the epochs.
     min_epochs : int or "auto", default="auto"
         Epochs before the first comparison; "auto" is ``max_iter / 27``, at least 5.
+    warm_path : bool, default=False
+        Whether the fits over ``lams`` start from one another's weights, the smallest first, on each
+        fold. With ``solver="lbfgs"`` and no hidden layers that saves iterations and changes next to
+        nothing; nets come out otherwise trained than by the refit.
     n_jobs : int or None, default=None
         Threads: the epochs run without the interpreter's lock.
     random_state : int, RandomState instance or None, default=None
@@ -121,6 +125,7 @@ class MultiTaskClassifierCV(SharingSearch):
         selection="best",
         factor=3,
         min_epochs="auto",
+        warm_path=False,
         n_jobs=None,
         random_state=None,
         verbose=False,
@@ -132,6 +137,7 @@ class MultiTaskClassifierCV(SharingSearch):
         self.selection = selection
         self.factor = factor
         self.min_epochs = min_epochs
+        self.warm_path = warm_path
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -192,14 +198,15 @@ class MultiTaskClassifierCV(SharingSearch):
         """All ways to share over lam, with those that share least last."""
         self.lams_ = self._positive_numbers("lams")
         if len(labels.classes) == 1:
-            return [Candidate({}, shares=False)]
+            return [Candidate({}, False)]
         own = estimator.sharing
         ways = ["hard" if isinstance(own, str) and own in ("none", "pooled") else own]
         if _poolable(labels.classes):
             ways.insert(0, "pooled")
         return [
-            Candidate({"sharing": way, "lam": float(lam)}, shares)
+            Candidate({"sharing": way, "lam": float(lam)}, shares, path=path)
             for way, shares in [*((way, True) for way in ways), ("none", False)]
+            for path in [str(way) if self.warm_path else None]
             for lam in self.lams_
         ]
 

@@ -54,6 +54,19 @@ class PausableFit:
         self._arguments = X, y, fit_params
         self.finished = False
 
+    def start_from(self, fitted):
+        """Start from another fit's weights, as with ``warm_start``; before the first ``advance``.
+
+        Parameters
+        ----------
+        fitted : estimator
+            Of the same network; not changed.
+        """
+        names = self._estimator.get_params(deep=False)
+        attributes = {name: value for name, value in vars(fitted).items() if name not in names}
+        vars(self._estimator).update(copy.deepcopy(attributes))
+        self._estimator.set_params(warm_start=True)
+
     def advance(self, n_epochs):
         """Go on until the last stage has had some epochs, or has ended.
 

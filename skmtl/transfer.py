@@ -39,6 +39,7 @@ class TransferNetwork(TransferStages):
         "unfreeze_every": [Interval(Integral, 1, None, closed="left"), None],
         "layer_decay": [Interval(Real, 0, 1, closed="right")],
         "source_model": [HasMethods(["predict"]), None],
+        "pretrain_max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "share_head": [StrOptions({"auto"}), "boolean"],
         "source_weighting": [StrOptions({"uniform", "n_samples"}), "array-like"],
         "source_sample_weighting": [str, HasMethods(["weigh"])],
@@ -105,8 +106,12 @@ class TransferNetwork(TransferStages):
         X_unlabeled=None,
         X_val=None,
         y_val=None,
+        stages=None,
     ):
-        """The fit, with pauses as of ``skmtl.steps`` in its last stage."""
+        """The fit, with pauses as of ``skmtl.steps`` in its last stage.
+
+        ``stages`` are FirstStages that it has in common with fits on other folds.
+        """
         with all_or_nothing(self):
             warm = self.warm_start and hasattr(self, "_theta")
             target, row_weight, sources, target_rows = self._validate_fit(
@@ -130,9 +135,9 @@ class TransferNetwork(TransferStages):
             self.pretrain_loss_curve_, ended = None, False
             pace = self._pace(two_stages or warm or pretrained is not None)
             if two_stages:
-                stage = watch.stage("source", self.max_iter)
+                stage = watch.stage("source", self._n_pretrain_epochs)
                 pretrained, ended = self._pretrain(
-                    target, row_weight, sources, target_rows, rng, pretrained, stage
+                    target, row_weight, sources, target_rows, rng, pretrained, stage, stages
                 )
                 stage = watch.stage("target", self.max_iter)
             strategy = "target_only" if self.strategy == "finetune" else self.strategy

@@ -85,8 +85,10 @@ class TransferClassifier(Classification, TransferNetwork):
     batch_size : int or "auto", default="auto"
         Rows of a batch of each domain; "auto" is ``min(200, rows of the largest)``.
     max_iter : int, default=200
-        Epochs (iterations of lbfgs), at most; of each stage with ``strategy="finetune"``. An epoch
-        is a pass over the larger domain.
+        Epochs (iterations of lbfgs), at most. An epoch is a pass over the larger domain.
+    pretrain_max_iter : int or None, default=None
+        Those of the first stage of ``strategy="finetune"``, which passes over the source; None:
+        ``max_iter``.
     tol : float, default=1e-4
         Training ends when the loss, or the validation score, has not improved by this much for
         ``n_iter_no_change`` epochs.
@@ -214,6 +216,7 @@ class TransferClassifier(Classification, TransferNetwork):
         learning_rate_init=1e-3,
         batch_size="auto",
         max_iter=200,
+        pretrain_max_iter=None,
         tol=1e-4,
         early_stopping=False,
         validation_fraction=0.1,
@@ -252,6 +255,7 @@ class TransferClassifier(Classification, TransferNetwork):
         self.learning_rate_init = learning_rate_init
         self.batch_size = batch_size
         self.max_iter = max_iter
+        self.pretrain_max_iter = pretrain_max_iter
         self.tol = tol
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction

@@ -6,6 +6,7 @@ from sklearn.utils import check_random_state
 
 from skmtl._compat import fit_context, n_samples, safe_indexing
 from skmtl.atomic import all_or_nothing
+from skmtl.first_stage import FirstStages
 from skmtl.search.base import SharingSearch
 from skmtl.search.race import Candidate
 from skmtl.search.surface import (
@@ -13,7 +14,7 @@ from skmtl.search.surface import (
     maps_or_aligns,
     plain_choice,
     possible_ends,
-    unfrozen,
+    without_pretraining,
 )
 from skmtl.tasks import encode_labels
 from skmtl.transfer_classifier import TransferClassifier
@@ -21,7 +22,7 @@ from skmtl.transfer_classifier import TransferClassifier
 STRATEGIES = ("joint", "finetune")
 
 #: Folds, in repeats of five or fewer, of a target that has fewer labels than many.
-FOLDS = 10
+FOLDS = 20
 MANY_LABELS = 1000
 
 
@@ -47,9 +48,9 @@ class TransferClassifierCV(SharingSearch):
         Ways to use the source, besides the ends of the surface.
     cv : int, cross-validation generator, iterable or None, default=None
         Folds of the target's labelled rows. None: stratified, five or as many as the rarest class
-        has rows, repeated to ten in all if there are fewer than 1,000 labels. Where a class has one
-        row, nothing can be held out: there is no verdict, and what is fitted is "finetune", or
-        "joint" with the lam that is nearest to 1.
+        has rows, repeated to twenty in all if there are fewer than 1,000 labels. Where a class has
+        one row, nothing can be held out: there is no verdict, and what is fitted is "finetune", or
+        "joint" with the lam that is nearest to 1, with the mu that is nearest to the estimator's.
     scoring : str, callable or None, default=None
         How to score on the folds. None is the mean log-probability of the true labels: of the few
         labels that a target may have, it tells more than accuracy does.
@@ -59,12 +60,17 @@ class TransferClassifierCV(SharingSearch):
     factor : float, default=3
         One in so many candidates goes on at each comparison, with so many times the epochs.
     min_epochs : int or "auto", default="auto"
-        Epochs before the first comparison; "auto" is ``max_iter / 27``, at least 5.
+        Epochs before the first comparison; "auto" is ``max_iter / 27``, at least 5. Candidates with
+        a ``max_iter`` of their own run the same part of it.
+    warm_path : bool, default=False
+        Whether the fits of "joint" over ``lams`` start from one another's weights, the smallest
+        first, on each fold. With ``solver="lbfgs"`` and no hidden layers that saves iterations and
+        changes next to nothing; nets come out otherwise trained than by the refit.
     n_jobs : int or None, default=None
         Threads: the epochs run without the interpreter's lock.
     random_state : int, RandomState instance or None, default=None
-        Seed of the folds, and of the candidates on them, the same for each. The refit uses the
-        estimator's own.
+        Seed of the folds, and of the candidates on them: the same for all candidates, another for
+        each repeat of the folds. The refit uses the estimator's own.
     verbose : bool, default=False
         Whether to tell how the race goes.
 
@@ -160,6 +166,7 @@ class TransferClassifierCV(SharingSearch):
         selection="best",
         factor=3,
         min_epochs="auto",
+        warm_path=False,
         n_jobs=None,
         random_state=None,
         verbose=False,
@@ -173,6 +180,7 @@ class TransferClassifierCV(SharingSearch):
         self.selection = selection
         self.factor = factor
         self.min_epochs = min_epochs
+        self.warm_path = warm_path
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -240,7 +248,7 @@ class TransferClassifierCV(SharingSearch):
             if len(candidates) == 1:
                 self._keep_no_verdict("There is no source.")
             elif self.cv is None and _rarest(codes) < 2:
-                candidates = [plain_choice(candidates)]
+                candidates = [plain_choice(estimator, candidates)]
                 self._keep_no_verdict(
                     "A class has one label, so that none can be held out, and nothing tells "
                     f"whether the source helps. Fitted: {candidates[0].params}."
@@ -263,12 +271,13 @@ class TransferClassifierCV(SharingSearch):
             )
         if not maps_or_aligns(estimator):
             self.mus_ = np.array([float(estimator.mu)])
-        target_only = {"strategy": "target_only", **unfrozen(estimator)}
+        target_only = {"strategy": "target_only", **without_pretraining(estimator)}
         if y_source is None:
-            return [Candidate(target_only, shares=False)]
+            return [Candidate(target_only, False)]
         sources = y_source if isinstance(y_source, tuple) else (y_source,)
         n_largest = max(n_samples(s) for s in sources)
-        target_only["max_iter"] = as_many_steps(estimator, n_labelled, n_largest)
+        n_epochs = as_many_steps(estimator, n_labelled, n_largest)
+        target_only["max_iter"] = n_epochs
         source_classes = [encode_labels(s, **options).classes[0] for s in sources]
         grid = [
             {"strategy": strategy, "mu": float(mu)}
@@ -276,7 +285,8 @@ class TransferClassifierCV(SharingSearch):
             for mu in self.mus_
         ]
         if "finetune" in self.strategies:
-            grid += [{"strategy": "finetune", "mu": float(mu)} for mu in self.mus_]
+            tune = {"max_iter": n_epochs, "pretrain_max_iter": estimator._n_pretrain_epochs}
+            grid += [{"strategy": "finetune", "mu": float(mu), **tune} for mu in self.mus_]
         if "joint" in self.strategies:
             grid += [
                 {"strategy": "joint", "lam": float(lam), "mu": float(mu)}
@@ -285,11 +295,18 @@ class TransferClassifierCV(SharingSearch):
             ]
         for params in grid:
             if params["strategy"] != "finetune":
-                params.update(unfrozen(estimator))
+                params.update(without_pretraining(estimator))
         return [
-            *(Candidate(params, shares=True) for params in grid),
-            Candidate(target_only, shares=False),
+            *(
+                Candidate(params, True, {"stages": FirstStages()}, self._path_of(params))
+                for params in grid
+            ),
+            Candidate(target_only, False),
         ]
+
+    def _path_of(self, params):
+        """What the candidates over ``lams`` have in common, if they start from one another."""
+        return params["mu"] if self.warm_path and params["strategy"] == "joint" else None
 
     def _splits(self, y, codes):
         """Folds of the labelled rows."""

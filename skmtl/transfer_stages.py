@@ -7,6 +7,7 @@ import numpy as np
 from skmtl.engine.blocks import map_block_table
 from skmtl.engine.data import Domain, Task
 from skmtl.engine.layout import Architecture
+from skmtl.first_stage import FirstStage, start_of
 from skmtl.pace import Pace
 from skmtl.source import as_pretrained, read_source_model, take_weights
 from skmtl.steps import run_to_the_end
@@ -18,6 +19,10 @@ from skmtl.weights import label_weights
 
 class TransferStages(TransferData):
     """From the data of a transfer to what the engine trains, one stage at a time."""
+
+    @property
+    def _n_pretrain_epochs(self):
+        return self.max_iter if self.pretrain_max_iter is None else self.pretrain_max_iter
 
     def _read_source_model(self):
         return None if self.source_model is None else read_source_model(self.source_model)
@@ -48,16 +53,32 @@ class TransferStages(TransferData):
             )
             self.source_sample_weights_.append(weights)
 
-    def _pretrain(self, target, row_weight, sources, target_rows, rng, pretrained, watch):
-        """Train on the sources alone; gives the weights to go on from, and if the fit is to end."""
+    def _pretrain(self, target, row_weight, sources, target_rows, rng, pretrained, watch, stages):
+        """Train on the sources alone; gives the weights to go on from, and if the fit is to end.
+
+        ``stages``, if there are any, keep what a stage that starts alike has come to.
+        """
         parts = self._plan("source_only", target, row_weight, sources)
         problem = self._describe(parts, target_rows, rng, pretrained)
-        history = run_to_the_end(self._run(problem, watch))
-        self.pretrain_loss_curve_ = history.losses
-        self._keep_maps(parts, len(sources), problem)
-        stopped = watch.end(self._fitted_as_of(problem))
-        pretrained = as_pretrained(problem, self._task_classes[0], self._numbers(parts[0].head))
-        return pretrained, history.interrupted or stopped
+
+        def train():
+            run = self._run(problem, watch, max_iter=self._n_pretrain_epochs)
+            history = run_to_the_end(run)
+            self._keep_maps(parts, len(sources), problem)
+            stopped = watch.end(self._fitted_as_of(problem))
+            numbers = self._numbers(parts[0].head)
+            return FirstStage(
+                as_pretrained(problem, self._task_classes[0], numbers),
+                history.losses,
+                self.map_params_,
+                rng.bit_generator.state,
+                history.interrupted or stopped,
+            )
+
+        stage = train() if stages is None else stages.get(start_of(problem), train)
+        rng.bit_generator.state = stage.rng_state
+        self.pretrain_loss_curve_, self.map_params_ = list(stage.losses), list(stage.map_params)
+        return stage.pretrained, stage.ended
 
     def _plan(self, strategy, target, row_weight, sources):
         """The parts of a stage: the target and the sources that weigh something.

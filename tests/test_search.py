@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
+from sklearn.model_selection import (
+    KFold,
+    RepeatedKFold,
+    RepeatedStratifiedKFold,
+    ShuffleSplit,
+    StratifiedKFold,
+    cross_val_score,
+)
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from tables import QUICK, blobs, digest, source_of, theta_of, wide
 
@@ -17,8 +24,10 @@ from skmtl import (
     make_transfer_pipeline,
 )
 from skmtl.datasets import make_transfer_pair
+from skmtl.first_stage import FirstStages
 from skmtl.metrics import make_task_scorer
 from skmtl.search.scores import log_score
+from skmtl.search.verdict import repeats_of
 from skmtl.steps import PausableFit
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -99,6 +108,38 @@ def test_threads_change_nothing(search, data):
 
 
 @both
+def test_a_warm_path_saves_iterations_to_the_same_minima(search, data):
+    X, y, keywords = data()
+    X = X + 2 * np.random.default_rng(0).standard_normal(X.shape)
+    convex = {"hidden_layer_sizes": (), "solver": "lbfgs", "max_iter": 1000, "tol": 1e-7}
+    estimator = search().estimator.set_params(**convex)
+    cold, warm = (
+        search(estimator, lams=np.logspace(-2, 1, 15), warm_path=warm).fit(X, y, **keywords)
+        for warm in (False, True)
+    )
+    ends = [search.cv_results_["mean_test_score"] for search in (cold, warm)]
+    assert np.allclose(*ends, rtol=1e-3)
+    n_cold, n_warm = (s.cv_results_["mean_n_epochs"].sum() for s in (cold, warm))
+    assert n_warm < 0.8 * n_cold
+    assert not warm.best_estimator_.warm_start
+
+
+def test_paths_of_nets_start_from_one_another():
+    X, y = blobs()
+    cold, warm = (
+        transfer_search(warm_path=warm, min_epochs=15).fit(X, y, **source_of())
+        for warm in (False, True)
+    )
+    rows = [params["strategy"] == "joint" for params in cold.cv_results_["params"]]
+    cold, warm = (s.cv_results_["mean_test_score"] for s in (cold, warm))
+    first, *later = np.flatnonzero(rows)
+    same = cold == warm
+    assert same[first]
+    assert not same[later].any()
+    assert same[~np.array(rows)].all()
+
+
+@both
 def test_the_refit_is_a_fit_of_the_chosen_candidate(search, data):
     X, y, keywords = data()
     search = search().fit(X, y, **keywords)
@@ -169,6 +210,26 @@ def test_an_unrelated_source_does_not(seed):
     assert search.best_sharing_params_["strategy"] != "target_only"
 
 
+def test_repeats_have_seeds_of_their_own(first_stages):
+    cv = RepeatedStratifiedKFold(n_splits=3, n_repeats=2, random_state=0)
+    transfer_search(cv=cv, strategies=("finetune",)).fit(*blobs(), **source_of())
+    assert len(set(first_stages)) == len(first_stages) == 2
+
+
+@pytest.mark.parametrize(
+    "cv, repeats",
+    [
+        (KFold(3), [0, 0, 0]),
+        (RepeatedKFold(n_splits=2, n_repeats=3, random_state=0), [0, 0, 1, 1, 2, 2]),
+        (ShuffleSplit(3, test_size=0.9, random_state=0), [0, 1, 2]),
+    ],
+)
+def test_repeats_of_folds(cv, repeats):
+    splits = list(cv.split(np.zeros(12)))
+    masks = [(train, np.isin(np.arange(12), test)) for train, test in splits]
+    assert repeats_of(splits, 12) == repeats_of(masks, 12) == repeats
+
+
 def test_the_surface_and_its_ends():
     search = transfer_search(
         TransferClassifier(**QUICK, feature_map="affine"), mus=(1.0, 0.1), min_epochs=15
@@ -189,11 +250,64 @@ def test_mu_is_left_alone_where_it_has_no_effect():
     assert search.mus_.tolist() == [search.estimator.mu]
 
 
-def test_the_target_alone_takes_as_many_steps():
+def test_the_target_by_itself_takes_as_many_steps():
     X, y = blobs(60)
     estimator = TransferClassifier((4,), max_iter=10, batch_size=20, random_state=0)
     search = transfer_search(estimator).fit(X[:15], y[:15], **source_of(100))
-    assert search.cv_results_["params"][-1] == {"strategy": "target_only", "max_iter": 50}
+    by_strategy = {params["strategy"]: params for params in search.cv_results_["params"]}
+    assert by_strategy["target_only"] == {"strategy": "target_only", "max_iter": 50}
+    tuned = {"strategy": "finetune", "mu": 0.1, "max_iter": 50, "pretrain_max_iter": 10}
+    assert by_strategy["finetune"] == tuned
+
+
+@pytest.fixture
+def first_stages(monkeypatch):
+    """Counts the first stages that are trained."""
+    trained, get = [], FirstStages.get
+
+    def counted(self, start, train):
+        def noted():
+            trained.append(start)
+            return train()
+
+        return get(self, start, noted)
+
+    monkeypatch.setattr(FirstStages, "get", counted)
+    return trained
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"dropout": 0.2, "feature_map": "linear", "pretrain_max_iter": 4},
+        {"penalty": "ewc", "standardize": "per_domain"},
+    ],
+)
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_folds_have_the_first_stage_of_finetune_in_common(first_stages, options, n_jobs):
+    estimator = TransferClassifier(**QUICK, **options)
+    search = transfer_search(estimator, strategies=("finetune",), mus=(0.1,), n_jobs=n_jobs)
+    (X, y), source = blobs(), source_of()
+    search.set_params(cv=list(StratifiedKFold(3).split(X, y))).fit(X, y, **source)
+    assert len(first_stages) == 1
+    results = search.cv_results_
+    tuned = [params["strategy"] for params in results["params"]].index("finetune")
+    assert results["finished"][tuned]
+    seed = np.random.RandomState(0).randint(np.iinfo(np.int32).max)
+    alone = clone(estimator).set_params(random_state=seed, **results["params"][tuned])
+    for k, (train, test) in enumerate(search.cv):
+        score = log_score(alone.fit(X[train], y[train], **source), X[test], y[test])
+        assert results[f"split{k}_test_score"][tuned] == score
+
+
+@pytest.mark.parametrize(
+    "options", [{"map_penalty": "coral"}, {"source_sample_weighting": "discriminator_ratio"}]
+)
+def test_first_stages_that_read_the_target_differ_by_fold(first_stages, options):
+    estimator = TransferClassifier(**QUICK, **options)
+    transfer_search(estimator, strategies=("finetune",), mus=(0.1,)).fit(*blobs(), **source_of())
+    assert len(set(first_stages)) == len(first_stages) == 3
 
 
 def test_without_source_there_is_nothing_to_search():
@@ -217,10 +331,15 @@ def test_labels_of_another_kind_leave_the_ends_out():
     assert "pooled" not in search.end_scores_
 
 
-def test_frozen_layers_are_for_finetuning_alone():
-    search = transfer_search(TransferClassifier(**QUICK, freeze=1)).fit(*blobs(), **source_of())
+@pytest.mark.parametrize(
+    "name, value",
+    [("freeze", 1), ("unfreeze_every", 2), ("layer_decay", 0.5), ("penalty", "l2_sp")],
+)
+def test_what_needs_a_source_is_for_finetuning_alone(name, value):
+    estimator = TransferClassifier(**QUICK, **{name: value})
+    search = transfer_search(estimator).fit(*blobs(), **source_of())
     for params in search.cv_results_["params"]:
-        assert ("freeze" in params) == (params["strategy"] != "finetune")
+        assert (name in params) == (params["strategy"] != "finetune")
 
 
 def test_rows_without_label_are_in_every_training_fold():
@@ -232,7 +351,7 @@ def test_rows_without_label_are_in_every_training_fold():
     assert np.isfinite(search.best_score_)
 
 
-@pytest.mark.parametrize("n_per_class, n_splits", [(2, 10), (4, 12), (9, 10)])
+@pytest.mark.parametrize("n_per_class, n_splits", [(2, 20), (4, 20), (9, 20)])
 def test_folds_of_few_labels(n_per_class, n_splits):
     X, y = blobs(60)
     rows = np.concatenate([np.flatnonzero(y == c)[:n_per_class] for c in range(3)])
@@ -243,14 +362,16 @@ def test_folds_of_few_labels(n_per_class, n_splits):
 @pytest.mark.parametrize(
     "strategies, chosen",
     [
-        (("joint", "finetune"), {"strategy": "finetune"}),
-        (("joint",), {"strategy": "joint", "lam": 1}),
+        (("joint", "finetune"), {"strategy": "finetune", "mu": 0.3}),
+        (("joint",), {"strategy": "joint", "lam": 1, "mu": 0.3}),
     ],
 )
 def test_one_label_a_class_leaves_one_way_to_use_the_source(strategies, chosen):
     X, y = blobs(60)
     rows = [np.flatnonzero(y == c)[0] for c in range(3)]
-    search = transfer_search(cv=None, strategies=strategies).fit(X[rows], y[rows], **source_of())
+    estimator = TransferClassifier(**QUICK, feature_map="linear", mu=0.2)
+    search = transfer_search(estimator, cv=None, strategies=strategies, mus=(0.01, 0.3, 1))
+    search.fit(X[rows], y[rows], **source_of())
     assert search.verdict_ is None
     assert "one label" in search.reason_
     assert search.best_params_.items() >= chosen.items()

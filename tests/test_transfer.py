@@ -147,6 +147,17 @@ def test_strategies_predict_and_learn(strategy):
     assert (clf.pretrain_loss_curve_ is not None) == (strategy == "finetune")
 
 
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_the_first_stage_has_epochs_of_its_own(solver):
+    (X, y), source = blobs(), source_of()
+    clf = quick(strategy="finetune", solver=solver, max_iter=9, pretrain_max_iter=4)
+    clf.fit(X, y, **source)
+    assert len(clf.pretrain_loss_curve_) == 4
+    assert clf.n_iter_ == 9
+    first = quick(strategy="source_only", solver=solver, max_iter=4).fit(X, y, **source)
+    assert clf.pretrain_loss_curve_ == first.loss_curve_
+
+
 @pytest.mark.parametrize("solver", ["adam", "lbfgs", "sgd"])
 @pytest.mark.parametrize("batch_size", ["auto", 16])
 def test_without_source_it_is_a_plain_classifier(solver, batch_size):

@@ -24,6 +24,7 @@ from skmtl.search.scores import log_score
 from skmtl.search.verdict import (
     describe_folds,
     gain_of_sharing,
+    repeats_of,
     verdict,
     within_one_standard_error,
 )
@@ -63,6 +64,7 @@ class SharingSearch(
         "selection": [StrOptions({"best", "one_standard_error"})],
         "factor": [Interval(Real, 1, None, closed="neither")],
         "min_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "warm_path": ["boolean"],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -104,12 +106,16 @@ class SharingSearch(
         fitted on in every fold.
         """
         scorer = self._scorer(estimator)
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        estimator = clone(estimator).set_params(random_state=seed)
+        repeats = repeats_of(splits, len(rows_to_split))
+        rng = check_random_state(self.random_state)
+        seeds = rng.randint(np.iinfo(np.int32).max, size=repeats[-1] + 1)
         race = Race(
             estimator,
             candidates,
-            [self._split(X, y, fit_params, rows_to_split, *split) for split in splits],
+            [
+                self._split(X, y, fit_params, rows_to_split, *split, seeds[repeat])
+                for split, repeat in zip(splits, repeats)
+            ],
             scorer,
             milestones=self._milestones(estimator),
             factor=self.factor,
@@ -154,17 +160,17 @@ class SharingSearch(
         return numbers[np.flatnonzero(within_one_standard_error(scores[numbers]))[-1]]
 
     def _milestones(self, estimator):
-        """Epochs after which the candidates are compared."""
-        first = self.min_epochs
-        if first == "auto":
-            first = max(FEW_EPOCHS, round(estimator.max_iter / 27))
+        """When the candidates are compared, as parts of their epochs."""
+        n_epochs = self.min_epochs
+        if n_epochs == "auto":
+            n_epochs = max(FEW_EPOCHS, round(estimator.max_iter / 27))
         milestones = []
-        while first < estimator.max_iter:
-            milestones.append(int(np.ceil(first)))
-            first *= self.factor
+        while n_epochs < estimator.max_iter:
+            milestones.append(n_epochs / estimator.max_iter)
+            n_epochs *= self.factor
         return milestones
 
-    def _split(self, X, y, fit_params, rows_to_split, train, test):
+    def _split(self, X, y, fit_params, rows_to_split, train, test, seed):
         """A fold as the race wants it."""
         n_rows = len(y)
         train, test = rows_to_split[train], rows_to_split[test]
@@ -178,6 +184,7 @@ class SharingSearch(
             {**fit_params, **of_rows},
             safe_indexing(X, test),
             safe_indexing(y, test),
+            int(seed),
         )
 
     def _refit(self, estimator, candidates, chosen, X, y, fit_params):

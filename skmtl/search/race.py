@@ -18,10 +18,16 @@ class Candidate(NamedTuple):
         What differs from the estimator that is searched over.
     shares : bool
         Whether it lets the tasks, or source and target, share anything.
+    in_common : dict
+        Arguments of the estimator's ``_fitting`` that the fits on all folds have in common.
+    path : hashable or None
+        Candidates of one path start from one another's weights, in their order.
     """
 
     params: dict
     shares: bool
+    in_common: dict = {}
+    path: object = None
 
 
 class Split(NamedTuple):
@@ -34,6 +40,8 @@ class Split(NamedTuple):
     fit_params : dict
         Goes to ``fit``.
     X_test, y_test : array-like
+    seed : int
+        Of all fits on the fold.
     """
 
     X: object
@@ -41,6 +49,7 @@ class Split(NamedTuple):
     fit_params: dict
     X_test: object
     y_test: object
+    seed: int
 
 
 class RaceResult(NamedTuple):
@@ -75,8 +84,8 @@ class Race:
     splits : list of Split
     scorer : callable
         ``scorer(fitted, X, y)``.
-    milestones : list of int
-        Epochs after which the candidates are compared; they end where ``fit`` would.
+    milestones : list of float
+        When the candidates are compared, as parts of their ``max_iter``, each > 0 and < 1.
     factor : float
         Of those that share, one in ``factor`` goes on.
     n_finalists : int
@@ -110,8 +119,13 @@ class Race:
         self._parallel = Parallel(n_jobs=n_jobs, require="sharedmem")
         self._fits = [
             [
-                PausableFit(clone(estimator).set_params(**candidate.params), s.X, s.y, s.fit_params)
-                for s in splits
+                PausableFit(
+                    clone(estimator).set_params(random_state=split.seed, **candidate.params),
+                    split.X,
+                    split.y,
+                    {**split.fit_params, **candidate.in_common},
+                )
+                for split in splits
             ]
             for candidate in candidates
         ]
@@ -120,31 +134,48 @@ class Race:
 
     def run(self):
         """Run to the end; gives the RaceResult."""
-        racing = np.arange(len(self.candidates))
-        for milestone in [*self.milestones, np.inf]:
-            self._advance(racing, milestone)
-            if milestone < np.inf:
+        racing, chains = np.arange(len(self.candidates)), self._paths()
+        for milestone in [*self.milestones, 1.0]:
+            self._advance(chains, milestone)
+            if milestone < 1:
                 racing = self._best_of(racing)
                 self._tell(racing, milestone)
             self._drop_all_but(racing)
+            chains = [[c] for c in racing]
         finished = np.zeros(len(self.candidates), bool)
         finished[racing] = True
         return RaceResult(self.scores, self.n_epochs, finished)
 
-    def _advance(self, racing, milestone):
-        """Take the fits of some candidates to a number of epochs, in threads, and score them."""
-        cells = [(c, k) for c in racing for k in range(len(self.splits))]
-        scored = self._parallel(delayed(self._advance_one)(c, k, milestone) for c, k in cells)
-        for cell, (score, n_epochs) in zip(cells, scored, strict=True):
-            self.scores[cell], self.n_epochs[cell] = score, n_epochs
+    def _paths(self):
+        """Candidates that start from one another's weights; most start alone."""
+        paths = {}
+        for c, candidate in enumerate(self.candidates):
+            paths.setdefault(c if candidate.path is None else ("path", candidate.path), []).append(
+                c
+            )
+        return list(paths.values())
 
-    def _advance_one(self, c, k, milestone):
-        fit, split = self._fits[c][k], self.splits[k]
-        if fit.finished or self.n_epochs[c, k] >= fit.max_iter:
-            return self.scores[c, k], self.n_epochs[c, k]
-        fitted = fit.advance(min(milestone, fit.max_iter))
-        score = self.scorer(fitted, split.X_test, split.y_test)
-        return score, fitted.n_iter_
+    def _advance(self, chains, milestone):
+        """Take the fits of some candidates up to a milestone, in threads, and score them.
+
+        Fold by fold, so that seldom one waits for what another fold's fit is about to have in
+        common with it.
+        """
+        jobs = [(chain, k) for k in range(len(self.splits)) for chain in chains]
+        self._parallel(delayed(self._advance_chain)(chain, k, milestone) for chain, k in jobs)
+
+    def _advance_chain(self, chain, k, milestone):
+        """The fits of some candidates on a fold, one after the other."""
+        before, split = None, self.splits[k]
+        for c in chain:
+            fit = self._fits[c][k]
+            if fit.finished or self.n_epochs[c, k] >= fit.max_iter:
+                continue
+            if before is not None:
+                fit.start_from(before)
+            fitted = before = fit.advance(int(np.ceil(milestone * fit.max_iter)))
+            self.scores[c, k] = self.scorer(fitted, split.X_test, split.y_test)
+            self.n_epochs[c, k] = fitted.n_iter_
 
     def _best_of(self, racing):
         """The candidates that go on."""
@@ -163,4 +194,4 @@ class Race:
 
     def _tell(self, racing, milestone):
         if self.verbose:
-            print(f"After {milestone} epochs {len(racing)} candidates go on.")
+            print(f"After {milestone:.0%} of the epochs {len(racing)} candidates go on.")

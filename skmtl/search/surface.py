@@ -11,18 +11,23 @@ from skmtl.tasks import union_of_labels
 MOST_STEPS = 5_000
 
 
-def plain_choice(candidates):
-    """What to do with a source that nothing tells how to use."""
-    tuned = [c for c in candidates if c.params["strategy"] == "finetune"]
-    joint = [c for c in candidates if c.params["strategy"] == "joint"]
-    return tuned[0] if tuned else min(joint, key=lambda c: abs(np.log(c.params["lam"])))
+def plain_choice(estimator, candidates):
+    """What to do with a source that nothing tells how to use: fine-tune, with the plainest mu."""
+
+    def oddity(candidate):
+        params = candidate.params
+        unlike = abs(params["mu"] - estimator.mu), abs(np.log(params.get("lam", 1.0)))
+        return params["strategy"] != "finetune", *unlike
+
+    choices = [c for c in candidates if c.params["strategy"] in ("finetune", "joint")]
+    return min(choices, key=oddity)
 
 
 def as_many_steps(estimator, n_target, n_source):
-    """Epochs in which the target alone takes as many steps as it would beside the source.
+    """Epochs in which the target takes as many steps by itself as it would beside the source.
 
-    An epoch passes over the larger domain: with few labels the target alone would take a step or
-    two in each, and lose to the source for want of training.
+    An epoch passes over the larger domain: with few labels the target by itself would take a step
+    or two in each, and lose to the source for want of training.
     """
     if estimator._uses_lbfgs:
         return estimator.max_iter
@@ -39,9 +44,19 @@ def maps_or_aligns(estimator):
     return isinstance(map_penalty, Alignment) or not isinstance(feature_map, Identity)
 
 
-def unfrozen(estimator):
-    """Frozen layers need weights to keep, which only fine-tuning and a source model bring."""
-    return {"freeze": 0} if estimator.freeze and estimator.source_model is None else {}
+def without_pretraining(estimator):
+    """What to set where nothing is fine-tuned: parameters that need weights from a source."""
+    reset = {}
+    if estimator.unfreeze_every is not None:
+        reset["unfreeze_every"] = None
+    if estimator.layer_decay != 1:
+        reset["layer_decay"] = 1.0
+    if estimator.source_model is None:
+        if estimator.freeze:
+            reset["freeze"] = 0
+        if resolve("penalties", estimator.penalty, "penalty").needs_pretrained:
+            reset["penalty"] = "l2"
+    return reset
 
 
 def possible_ends(classes, source_classes, share_head):

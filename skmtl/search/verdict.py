@@ -39,27 +39,66 @@ class Folds(NamedTuple):
     apart: np.ndarray
 
 
+def tested_rows(splits, n_rows):
+    """Which rows each fold tests.
+
+    Parameters
+    ----------
+    splits : list of (train, test)
+        Row numbers, or masks.
+    n_rows : int
+
+    Returns
+    -------
+    ndarray of shape (n_folds, n_rows), bool
+    """
+    tested = np.zeros((len(splits), n_rows), bool)
+    for row, (_, test) in zip(tested, splits):
+        row[test] = True
+    return tested
+
+
 def describe_folds(splits, n_rows):
     """Sizes and overlaps of the folds.
 
     Parameters
     ----------
     splits : list of (train, test)
-        Row numbers.
+        Row numbers, or masks.
     n_rows : int
 
     Returns
     -------
     Folds
     """
-    tested = np.zeros((len(splits), n_rows), bool)
-    for row, (_, test) in zip(tested, splits):
-        row[test] = True
+    tested = tested_rows(splits, n_rows)
     apart = ~(tested.astype(float) @ tested.T > 0)
     lonely = ~apart.any(axis=1)  # as with random splits: any other fold will do
     apart[lonely] = True
     np.fill_diagonal(apart, False)
     return Folds(float(np.mean([len(test) / len(train) for train, test in splits])), apart)
+
+
+def repeats_of(splits, n_rows):
+    """Number the repeats of a cross-validation: within one, no row is tested twice.
+
+    Parameters
+    ----------
+    splits : list of (train, test)
+        Row numbers, or masks.
+    n_rows : int
+
+    Returns
+    -------
+    list of int
+        Of each fold, from 0 on.
+    """
+    repeats, repeat, so_far = [], 0, np.zeros(n_rows, bool)
+    for rows in tested_rows(splits, n_rows):
+        again = (so_far & rows).any()
+        so_far, repeat = (rows, repeat + 1) if again else (so_far | rows, repeat)
+        repeats.append(repeat)
+    return repeats
 
 
 def paired(differences, folds):

@@ -1,0 +1,81 @@
+"""The first stage of fine-tuning, which fits on the folds of one target may have in common."""
+
+from threading import Lock
+from typing import Any, NamedTuple
+
+import joblib
+
+
+class FirstStage(NamedTuple):
+    """What training on the sources alone leaves.
+
+    Attributes
+    ----------
+    pretrained : Pretrained
+    losses : list of float
+        The objective by epoch.
+    map_params : list of ndarray or None
+        Of each source's feature map.
+    rng_state : dict
+        Of the fit's random generator at the end of the stage.
+    ended : bool
+        Whether the user, or a callback, ended the whole fit.
+    """
+
+    pretrained: Any
+    losses: list
+    map_params: list
+    rng_state: dict
+    ended: bool
+
+
+class FirstStages:
+    """The stages of one estimator's fits, each trained once, by whichever thread comes first."""
+
+    def __init__(self):
+        self._lock, self._locks, self._stages = Lock(), {}, {}
+
+    def get(self, start, train):
+        """The stage that starts so, trained if it is new.
+
+        Parameters
+        ----------
+        start : str
+            As ``start_of`` gives it.
+        train : callable
+            Gives the FirstStage.
+
+        Returns
+        -------
+        FirstStage
+        """
+        with self._lock:
+            lock = self._locks.setdefault(start, Lock())
+        with lock:
+            if start not in self._stages:
+                self._stages[start] = train()
+            return self._stages[start]
+
+
+def start_of(problem):
+    """A digest of all that tells apart two problems of estimators with the same parameters.
+
+    Where anything reads the target's rows, as an alignment does, it differs from fold to fold.
+
+    Parameters
+    ----------
+    problem : Problem
+        Not trained yet.
+
+    Returns
+    -------
+    str
+    """
+    return joblib.hash(
+        [
+            problem.theta,
+            problem.training.rng.bit_generator.state,
+            [domain.X for domain in problem.domains],
+            [(task.rows, task.y, task.weight, task.coefficient) for task in problem.tasks],
+        ]
+    )
