@@ -243,6 +243,15 @@ def test_orthogonal_finds_what_no_moment_tells(seed, turn):
     np.testing.assert_allclose(found[2:].mean(axis=0), means[2:].mean(axis=0), atol=0.6)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_orthogonal_turns_nothing_where_columns_fit_as_they_are(seed):
+    """A round cloud has axes in any direction; moved and shrunken, it needs none of them."""
+    source, target = np.random.default_rng(seed).standard_normal((2, 300, 3))
+    A, b = parts(start(Orthogonal(), source, 0.7 * target + 1), 3, 3)
+    np.testing.assert_allclose(A, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(b, 0.7 * target.mean(axis=0) + 1 - source.mean(axis=0), atol=1e-12)
+
+
 @pytest.mark.parametrize("n_axes", [1, 2, 3])
 def test_axes_are_matched_to_the_nearest_rows(n_axes):
     rng = np.random.default_rng(0)
