@@ -60,6 +60,7 @@ METHODS = {
     "pooled": {**LINEAR, "sharing": "pooled"},
     "hard": {"hidden_layer_sizes": (8,), "activation": "tanh"},
     "mean-anchored": {**LINEAR, "penalty": MeanAnchored(mean_strength=0.01)},
+    "rank 2": {**LINEAR, "head_rank": 2},
     "grouped": {**LINEAR_EXPERTS, "sharing": LearnedGroups(2, share_heads=True)},
     "grouped, lam=0.1": {**LINEAR_EXPERTS, "sharing": LearnedGroups(2, share_heads=True)},
     "known groups": {**LINEAR_EXPERTS, "sharing": KnownGroups()},

@@ -2,6 +2,7 @@
 
 from skmtl.multitask_classifier import MultiTaskClassifier
 from skmtl.multitask_cv import MultiTaskClassifierCV
+from skmtl.multitask_estimator import MultiTaskEstimator
 from skmtl.multitask_regressor import MultiTaskRegressor
 from skmtl.source import as_source, make_transfer_pipeline
 from skmtl.tasks import stack_tasks
@@ -12,6 +13,7 @@ from skmtl.transfer_regressor import TransferRegressor
 __all__ = [
     "MultiTaskClassifier",
     "MultiTaskClassifierCV",
+    "MultiTaskEstimator",
     "MultiTaskRegressor",
     "TransferClassifier",
     "TransferClassifierCV",

@@ -85,14 +85,7 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
 
     def _resolve_plugins(self):
         """Look up the plugins; leaves them in ``loss_``, ``penalty_`` and so on."""
-        self.loss_ = resolve("losses", self.loss, "loss")
-        kind, on_what = self._loss_kind
-        if not isinstance(self.loss_, kind):
-            other = "on numbers" if on_what == "on classes" else "on classes"
-            raise ValueError(
-                f"The 'loss' parameter of {type(self).__name__} must be a loss {on_what}. Got "
-                f"{self.loss!r}, a loss {other}, instead."
-            )
+        self._resolve_loss()
         self.penalty_ = resolve("penalties", self.penalty, "penalty")
         self.weighting_ = resolve("weightings", self.weighting, "weighting")
         if self._uses_lbfgs:
@@ -112,6 +105,21 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
                     )
         solver = "sgd" if self._uses_lbfgs else self.solver  # lbfgs takes no steps
         self.optimizer_ = resolve("optimizers", solver, "solver", also=("lbfgs",))
+
+    def _resolve_loss(self):
+        """Look up the loss of all tasks."""
+        self.loss_ = resolve("losses", self.loss, "loss")
+        kind, on_what = self._loss_kind
+        if not isinstance(self.loss_, kind):
+            other = "on numbers" if on_what == "on classes" else "on classes"
+            raise ValueError(
+                f"The 'loss' parameter of {type(self).__name__} must be a loss {on_what}. Got "
+                f"{self.loss!r}, a loss {other}, instead."
+            )
+
+    def _loss_of(self, t):
+        """The loss of a task."""
+        return self.loss_
 
     @property
     def _uses_lbfgs(self):
@@ -355,6 +363,8 @@ def _stored(layout, theta):
         trunk = [[pair] for pair in trunk[0]]
     else:
         trunk = list(zip(*trunk)) if architecture.hidden else []
+    if architecture.linear_last:
+        trunk.pop()  # what ``head_factor_`` gives
     outputs = [layout.output_weight_bias(theta, head) for head in range(len(layout.outputs))]
     hidden = [[layout.weight_bias(theta, layer) for layer in c] for c in layout.heads.tolist()]
     heads = [[*h, out] for h, out in zip(hidden, outputs)]

@@ -10,7 +10,7 @@ from skmtl._compat import StrOptions
 from skmtl.engine.forward import task_outputs
 from skmtl.metrics import make_task_scorer, mean_task_accuracy
 from skmtl.plugins.base import ClassificationLoss
-from skmtl.tasks import encode_labels
+from skmtl.tasks import codes_in_union, encode_labels
 from skmtl.weights import class_weight_by_task
 
 
@@ -53,23 +53,23 @@ class Classification(ClassifierMixin):
         """Whether there is just one class to predict."""
         return len(classes) == 1
 
-    def _n_outputs(self, classes):
+    @staticmethod
+    def _n_outputs(classes, loss):
         """Outputs of a head; a constant needs none, but has one."""
-        return 1 if len(classes) == 1 else self.loss_.n_outputs(classes)
+        return 1 if len(classes) == 1 else loss.n_outputs(classes)
+
+    def _pool(self, codes):
+        """Give all tasks the union of their classes; returns the codes in it."""
+        codes, self._task_classes = pooled_classes(codes, self._task_classes, self.sharing)
+        return codes
 
     # --- predict --------------------------------------------------------------------------------
 
     def _proba_of_inputs(self, layout, theta, Z, tasks=None):
         """Class probabilities of some tasks, or of all, from the trunk's inputs."""
         tasks = range(len(self._task_classes)) if tasks is None else tasks
-        trained = [task for task in tasks if len(self._task_classes[task]) > 1]
-        outputs = dict(zip(trained, task_outputs(layout, theta, Z, trained), strict=True))
-        return [
-            self.loss_.proba(outputs[task])
-            if task in outputs
-            else np.ones((Z.shape[0], 1), Z.dtype)
-            for task in tasks
-        ]
+        outputs = learned_outputs(layout, theta, Z, tasks, self._task_classes)
+        return [proba_of(self.loss_, out) for out in outputs]
 
     def _task_proba(self, X, task):
         return self._of_rows(X, functools.partial(self._proba_of_inputs, tasks=[task]))[0]
@@ -96,12 +96,7 @@ class Classification(ClassifierMixin):
         """
         codes = self._of_rows(X, self._encoded_predictions)
         columns = [c[codes_t] for c, codes_t in zip(self._task_classes, codes)]
-        if self._is_1d:
-            return columns[0]
-        out = np.empty((len(columns[0]), len(columns)), _common_dtype(columns))
-        for t, column in enumerate(columns):
-            out[:, t] = column
-        return out
+        return columns[0] if self._is_1d else side_by_side(columns)
 
     def predict_proba(self, X):
         """Give class probabilities of each task.
@@ -175,8 +170,102 @@ class Classification(ClassifierMixin):
         return scorer(self, X, y, sample_weight=sample_weight)
 
 
+def learned_outputs(layout, theta, Z, tasks, task_classes):
+    """The outputs of the heads of some tasks.
+
+    Parameters
+    ----------
+    layout : Layout
+        Of the network.
+    theta : ndarray of shape (layout.size,)
+        Its parameters.
+    Z : {ndarray, CSR} of shape (n_samples, n_inputs)
+        Rows in the trunk's input space.
+    tasks : iterable of int
+        Which ones.
+    task_classes : list of ndarray or None
+        The labels of all tasks, None for numbers.
+
+    Returns
+    -------
+    list of ndarray of shape (n_samples, n_outputs)
+        With no output for a task of one class, whose head has learned nothing.
+    """
+    trained = [t for t in tasks if task_classes[t] is None or len(task_classes[t]) > 1]
+    outputs = dict(zip(trained, task_outputs(layout, theta, Z, trained), strict=True))
+    nothing = np.empty((Z.shape[0], 0), Z.dtype)
+    return [outputs.get(task, nothing) for task in tasks]
+
+
+def proba_of(loss, out):
+    """Class probabilities, from what :func:`learned_outputs` gives for a task.
+
+    Parameters
+    ----------
+    loss : ClassificationLoss
+        The task's.
+    out : ndarray of shape (n_samples, n_outputs)
+        The outputs of its head.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes)
+    """
+    return loss.proba(out) if out.shape[1] else np.ones((len(out), 1), out.dtype)
+
+
+def pooled_classes(codes, task_classes, sharing):
+    """Give tasks that share a head the union of their classes.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples, n_tasks), int32
+        Encoded labels.
+    task_classes : list of ndarray
+        The labels of each task.
+    sharing : str or Sharing
+        Named in the error.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_samples, n_tasks), int32
+    task_classes : list of ndarray
+        All the same.
+
+    Raises
+    ------
+    ValueError
+        If some labels are strings and others are not.
+    """
+    try:
+        codes, union = codes_in_union(codes, task_classes)
+    except TypeError as error:
+        raise ValueError(
+            f"sharing={sharing!r} needs labels of one kind in all tasks, because they share a "
+            "head; use sharing='hard'."
+        ) from error
+    return codes, [union] * codes.shape[1]
+
+
+def side_by_side(columns):
+    """Columns as one array, of the dtype that holds the labels of all as they are.
+
+    Parameters
+    ----------
+    columns : list of ndarray of shape (n_samples,)
+        Of any dtypes.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_columns)
+    """
+    out = np.empty((len(columns[0]), len(columns)), _common_dtype(columns))
+    for t, column in enumerate(columns):
+        out[:, t] = column
+    return out
+
+
 def _common_dtype(columns):
-    """The dtype that holds the labels of all columns as they are."""
     dtypes = {column.dtype for column in columns}
     if len(dtypes) == 1:
         return dtypes.pop()

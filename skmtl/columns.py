@@ -87,6 +87,50 @@ def in_task(t, names):
     return f" In task {t if names is None else repr(names[t])}."
 
 
+def entries_by_task(parameter, value, n_tasks, names, default, entry):
+    """One entry for each task, of a parameter that is a list, or a dict by the tasks' names.
+
+    Parameters
+    ----------
+    parameter : str
+        Its name, for the errors.
+    value : list or dict
+        What it is set to.
+    n_tasks : int
+        Columns of y.
+    names : ndarray or None
+        Names of all tasks.
+    default : object
+        The entry of tasks that a dict leaves out.
+    entry : str
+        What an entry may be, for the errors.
+
+    Returns
+    -------
+    list
+
+    Raises
+    ------
+    ValueError
+        If it does not fit the tasks.
+    """
+    if isinstance(value, list):
+        if len(value) != n_tasks:
+            raise ValueError(
+                f"{parameter} has {len(value)} entries, but y has {n_tasks} columns: give each one "
+                f"entry ({entry})."
+            )
+        return value
+    names = [] if names is None else list(names)
+    unknown = [name for name in value if name not in names]
+    if unknown:
+        raise ValueError(
+            f"{parameter} has an entry for the task {unknown[0]!r}; the names of the tasks "
+            f"(columns of y) are {names}."
+        )
+    return [value.get(name, default) for name in names]
+
+
 def label_columns(y, estimator=None):
     """Columns of `y` in their own containers, their names (None if it has none), shape of `y`.
 

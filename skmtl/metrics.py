@@ -12,10 +12,17 @@ from sklearn.metrics import accuracy_score, get_scorer
 from sklearn.utils.metadata_routing import UNUSED
 
 from skmtl._compat import check_sample_weight
-from skmtl.targets import read_numbers
-from skmtl.tasks import encode_labels, observed
+from skmtl.columns import read_columns
+from skmtl.task_types import CLASSIFIED, REGRESSED, TYPES, decoded, read_typed
+from skmtl.tasks import observed
 
-__all__ = ["make_task_scorer", "mean_task_accuracy", "mean_task_r2", "task_scores"]
+__all__ = [
+    "make_task_scorer",
+    "mean_task_accuracy",
+    "mean_task_r2",
+    "mean_task_score",
+    "task_scores",
+]
 
 
 def make_task_scorer(
@@ -34,10 +41,12 @@ def make_task_scorer(
 
     Parameters
     ----------
-    score_func : str, scorer or callable, default="accuracy"
+    score_func : str, scorer, callable or dict, default="accuracy"
         A name such as "balanced_accuracy", "roc_auc" or "neg_log_loss" (see
         :func:`sklearn.metrics.get_scorer_names`), a scorer of :func:`sklearn.metrics.make_scorer`,
-        or a metric ``score_func(y_true, y_pred, **kwargs)``.
+        or a metric ``score_func(y_true, y_pred, **kwargs)``. A dict with one of these for
+        "classification" and one for "regression" has them for tasks of that type; it is what a
+        ``MultiTaskEstimator`` with both needs.
     average : {"macro", "weighted", "worst"}, int or str, default="macro"
         Mean over tasks; mean weighted by the number (or the `sample_weight`) of observed labels;
         lowest; or the score of one task, by its index or its name. Names are those of the columns
@@ -94,7 +103,10 @@ def make_task_scorer(
     scorer = _TaskScorer(
         score_func, average, response_method, greater_is_better, missing_label, kwargs
     )
-    scorer._metric()  # complains about score_func, if need be
+    if isinstance(score_func, dict) and not set(score_func) <= set(TYPES):
+        raise ValueError(f"score_func as a dict has metrics for {TYPES}, got {score_func!r}")
+    for type_ in score_func if isinstance(score_func, dict) else [CLASSIFIED]:
+        scorer._metric(type_)  # complains about score_func, if need be
     return scorer
 
 
@@ -158,12 +170,7 @@ def mean_task_accuracy(y_true, y_pred, sample_weight=None):
     0.75
     """
     weight = check_sample_weight(sample_weight, y_true)
-    observed = y_true >= 0
-    total = weight @ observed
-    with np.errstate(invalid="ignore"):
-        accuracy = weight @ (observed & (y_pred == y_true)) / total
-    accuracy[(y_pred < 0).any(axis=0)] = np.nan
-    return _average(accuracy, total, "macro")
+    return _average(*_accuracies(y_true, y_pred, weight), "macro")
 
 
 def mean_task_r2(y_true, y_pred, sample_weight=None):
@@ -192,6 +199,54 @@ def mean_task_r2(y_true, y_pred, sample_weight=None):
     0.5
     """
     weight = check_sample_weight(sample_weight, y_true)
+    return _average(*_r2s(y_true, y_pred, weight), "macro")
+
+
+def mean_task_score(y_true, y_pred, is_class, sample_weight=None):
+    """Mean over tasks of the accuracy of those that are classified, and the R2 of the others.
+
+    Parameters
+    ----------
+    y_true, y_pred : ndarray of shape (n_samples, n_tasks)
+        Class codes or numbers, by column; in ``y_true`` NaN where missing, or -1 for a code.
+    is_class : ndarray of shape (n_tasks,), bool
+        Which columns are class codes.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows.
+
+    Returns
+    -------
+    float
+        Mean over the tasks that count in :func:`mean_task_accuracy` or :func:`mean_task_r2`; NaN,
+        with an ``UndefinedMetricWarning``, if there are none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl.metrics import mean_task_score
+    >>> y = np.array([[1, 0.5], [0, 1.5], [np.nan, 2.5]])
+    >>> mean_task_score(y, np.array([[1, 0.5], [1, 1.5], [1, 2.5]]), np.array([True, False]))
+    0.75
+    """
+    weight = check_sample_weight(sample_weight, y_true)
+    scores, totals = np.empty((2, y_true.shape[1]))
+    for columns, score in ((is_class, _accuracies), (~is_class, _r2s)):
+        scores[columns], totals[columns] = score(y_true[:, columns], y_pred[:, columns], weight)
+    return _average(scores, totals, "macro")
+
+
+def _accuracies(y_true, y_pred, weight):
+    """Accuracy, and weight of the observed labels, of each task."""
+    observed = y_true >= 0
+    total = weight @ observed
+    with np.errstate(invalid="ignore"):
+        accuracy = weight @ (observed & (y_pred == y_true)) / total
+    accuracy[(y_pred < 0).any(axis=0)] = np.nan
+    return accuracy, total
+
+
+def _r2s(y_true, y_pred, weight):
+    """R2, and weight of the observed numbers, of each task."""
     n_tasks = y_true.shape[1]
     scores, totals = np.full(n_tasks, np.nan), np.zeros(n_tasks)
     for t in range(n_tasks):
@@ -202,7 +257,7 @@ def mean_task_r2(y_true, y_pred, sample_weight=None):
         error = w @ (true - y_pred[rows, t]) ** 2
         spread = w @ (true - np.average(true, weights=w)) ** 2
         scores[t] = 1 - error / spread if spread > 0 else float(error == 0)
-    return _average(scores, totals, "macro")
+    return scores, totals
 
 
 class _TaskScorer(BaseEstimator):
@@ -242,11 +297,17 @@ class _TaskScorer(BaseEstimator):
 
     def _accept_sample_weight(self):
         """Whether scikit-learn may pass weights to the metric when routing is off."""
-        return "sample_weight" in signature(self._metric()[0]).parameters
+        types = self.score_func if isinstance(self.score_func, dict) else [CLASSIFIED]
+        functions = [self._metric(type_)[0] for type_ in types]
+        return all("sample_weight" in signature(function).parameters for function in functions)
 
-    def _metric(self):
-        """Metric function, response methods, sign and arguments."""
+    def _metric(self, type_):
+        """Metric function, response methods, sign and arguments for tasks of a type."""
         func, methods = self.score_func, self.response_method
+        if isinstance(func, dict):
+            if type_ not in func:
+                raise ValueError(f"score_func={func!r} has no metric for {type_!r}")
+            func = func[type_]
         sign, kwargs = (1 if self.greater_is_better else -1), self.kwargs
         scorer = _scorer_of_name(func) if isinstance(func, str) else func
         if not callable(scorer):
@@ -265,39 +326,44 @@ class _TaskScorer(BaseEstimator):
 
     def task_scores(self, estimator, X, y, sample_weight=None, only=None):
         """Score and weight (or number of labels) per task; `only` names the one to be scored."""
-        numbers = _predicts_numbers(estimator)
-        read = read_numbers if numbers else encode_labels
-        codes, label_sets, names, is_1d = read(y, missing_label=self.missing_label)
+        columns = read_columns(y)
+        n_tasks = len(columns.columns)
+        types = _types_of_tasks(estimator, n_tasks)
+        codes, label_sets, names, is_1d = read_typed(columns, types, self.missing_label)
         there = observed(codes)
-        func, methods, sign, kwargs = self._metric()
-        method = next((method for method in methods if hasattr(estimator, method)), None)
-        if method is None:
-            raise AttributeError(
-                f"{type(estimator).__name__} has none of the methods {methods} that {self!r} needs"
-            )
-        n_tasks = len(label_sets)
         tasks = range(n_tasks)
         if only is not None:
             tasks = [_index_of(only, names, n_tasks, estimator)]
+        wanted = {types[t] for t in tasks}
+        if len(wanted) > 1 and not isinstance(self.score_func, dict):
+            raise ValueError(
+                f"score_func={self.score_func!r} is one metric, and some tasks are classified, "
+                "others regressed: give a dict such as "
+                "{'classification': 'accuracy', 'regression': 'r2'}"
+            )
+        metrics = {type_: self._metric(type_) for type_ in wanted}
+        methods = {type_: self._method(estimator, metrics[type_][1]) for type_ in wanted}
+        responses = {
+            method: _responses(estimator, method, X, types) for method in set(methods.values())
+        }
         known = [None] * n_tasks
-        if method != "predict":
+        if set(methods.values()) - {"predict"}:
             known = [estimator.classes_] if is_1d else estimator.classes_
             if not isinstance(known, list) or len(known) != n_tasks:
                 raise ValueError(
                     f"y has {n_tasks} tasks, so that estimator.classes_ must be a list of "
                     f"{n_tasks} arrays, got {known!r}"
                 )
-        responses = _responses(estimator, method, X, n_tasks, numbers)
         weight = check_sample_weight(sample_weight, codes)
         scores = np.full(n_tasks, np.nan)
         weights = weight @ there
         for t in tasks:
-            labels, classes, response = label_sets[t], known[t], responses[t]
+            (func, _, sign, kwargs), method = metrics[types[t]], methods[types[t]]
+            labels, classes, response = label_sets[t], known[t], responses[method][t]
             if weights[t] == 0 or response is None:
                 continue
             rows, arguments = np.flatnonzero(there[:, t]), kwargs
-            y_true = codes[rows, t] if numbers else labels[codes[rows, t]]
-            y_pred = response[rows]
+            y_true, y_pred = decoded(codes[rows, t], labels), response[rows]
             if method != "predict":
                 if len(classes) < 2 or not np.isin(labels, classes).all():
                     continue
@@ -310,6 +376,15 @@ class _TaskScorer(BaseEstimator):
             metric = _accuracy if plain else func
             scores[t] = sign * metric(y_true, y_pred, **arguments)
         return scores, weights
+
+    def _method(self, estimator, methods):
+        """The first of some methods that the estimator has."""
+        method = next((method for method in methods if hasattr(estimator, method)), None)
+        if method is None:
+            raise AttributeError(
+                f"{type(estimator).__name__} has none of the methods {methods} that {self!r} needs"
+            )
+        return method
 
 
 @functools.cache
@@ -342,19 +417,31 @@ def _index_of(task, names, n_tasks, estimator):
     return known.index(task)
 
 
-def _predicts_numbers(estimator):
-    return hasattr(estimator, "__sklearn_tags__") and is_regressor(estimator)
+def _types_of_tasks(estimator, n_tasks):
+    """The type of each task, of any estimator; those without a sign of numbers are classifiers."""
+    if hasattr(estimator, "__sklearn_tags__") and is_regressor(estimator):
+        return [REGRESSED] * n_tasks
+    classes = getattr(estimator, "classes_", ())
+    if classes is None:
+        return [REGRESSED] * n_tasks
+    if isinstance(classes, list) and any(of_task is None for of_task in classes):
+        if len(classes) != n_tasks:
+            raise ValueError(f"y has {n_tasks} columns, but there are {len(classes)} tasks")
+        return [REGRESSED if of_task is None else CLASSIFIED for of_task in classes]
+    return [CLASSIFIED] * n_tasks
 
 
-def _responses(estimator, method, X, n_tasks, numbers):
+def _responses(estimator, method, X, types):
     """What the estimator says about each task; None where it predicts that the label is missing."""
-    response = getattr(estimator, method)(X)
-    if numbers:
-        response = [None if np.isnan(c).any() else c for c in read_numbers(response).codes.T]
-    elif method == "predict":
-        codes, classes, _, _ = encode_labels(response)
-        missing = (codes < 0).any(axis=0)
-        response = [None if missing[t] else c[codes[:, t]] for t, c in enumerate(classes)]
+    response, n_tasks = getattr(estimator, method)(X), len(types)
+    if method == "predict":
+        columns = read_columns(response)
+        if len(columns.columns) == n_tasks:
+            read = read_typed(columns, types, np.nan)
+            whole = observed(read.codes).all(axis=0)
+            pairs = zip(read.codes.T, read.classes)
+            return [decoded(*pair) if whole[t] else None for t, pair in enumerate(pairs)]
+        response = columns.columns
     elif n_tasks == 1 and not isinstance(response, list):
         response = [response]
     elif not isinstance(response, list):

@@ -7,8 +7,8 @@ import numpy as np
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state
 
-from skmtl.targets import read_numbers
-from skmtl.tasks import NotClasses, encode_labels, observed
+from skmtl.columns import in_task, read_columns, read_number_column
+from skmtl.tasks import NotClasses, encode_column
 
 __all__ = ["MultiTaskKFold"]
 
@@ -23,8 +23,8 @@ class MultiTaskKFold(BaseCrossValidator):
 
     The classes of all tasks, the labels of each task and the rows are spread over the folds as
     evenly as they can be at once. Labels may be missing, where ``cv=5`` makes scikit-learn refuse
-    `y` before any estimator sees it. With 1-D `y` this is a stratified k-fold. Where `y` holds
-    continuous numbers, for regression, just the labels of each task are spread.
+    `y` before any estimator sees it. With 1-D `y` this is a stratified k-fold. Of a task with
+    continuous numbers, for regression, just the labels are spread.
 
     Parameters
     ----------
@@ -123,12 +123,15 @@ class MultiTaskKFold(BaseCrossValidator):
 
 def _strata(y, estimator):
     """Codes of what to spread: classes, or, of continuous numbers, that they are there; names."""
-    try:
-        labels = encode_labels(y, estimator=estimator)
-    except NotClasses:
-        labels = read_numbers(y, estimator=estimator)
-        return np.where(observed(labels.codes), 0, -1), labels.names
-    return labels.codes, labels.names
+    columns = read_columns(y, estimator)
+    codes = np.empty((columns.n_rows, len(columns.columns)), np.int32)
+    for t, column in enumerate(columns.columns):
+        where = "" if columns.is_1d else in_task(t, columns.names)
+        try:
+            codes[:, t], _ = encode_column(column, np.nan, where)
+        except NotClasses:
+            codes[:, t] = np.where(np.isnan(read_number_column(column, np.nan, where)), -1, 0)
+    return codes, columns.names
 
 
 def _assign_folds(codes, n_splits, order):

@@ -1,7 +1,7 @@
 """Several tasks on one table, with shared parameters, whatever their labels are."""
 
 import warnings
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
@@ -10,7 +10,7 @@ from skmtl._compat import HasMethods, Interval, begin_fit, fit_context
 from skmtl.atomic import all_or_nothing
 from skmtl.base import Network
 from skmtl.engine.data import Domain, Task
-from skmtl.engine.forward import gate_weights
+from skmtl.engine.forward import gate_weights, head_factor
 from skmtl.engine.layout import Architecture
 from skmtl.experts import experts_of, start_gates
 from skmtl.plugins.registry import resolve
@@ -19,12 +19,13 @@ from skmtl.weights import check_label_weight, label_weights, row_weights
 
 
 class MultiTaskNetwork(Network):
-    """Base of ``MultiTaskClassifier`` and ``MultiTaskRegressor``."""
+    """Base of ``MultiTaskClassifier``, ``MultiTaskRegressor`` and ``MultiTaskEstimator``."""
 
     _parameter_constraints = {
         **Network._parameter_constraints,
         "lam": [Interval(Real, 0, None, closed="left")],
         "sharing": [str, HasMethods(["experts"])],
+        "head_rank": [Interval(Integral, 1, None, closed="left"), None],
     }
 
     def __sklearn_tags__(self):
@@ -93,6 +94,36 @@ class MultiTaskNetwork(Network):
             problem = self._describe(X, y, weight, rows, resume["rng"], resume=not first)
             self._train_chunk(problem, resume)
         return self
+
+    def task(self, task):
+        """Give one task as a fitted estimator of its own, for Displays, calibration and the like.
+
+        Parameters
+        ----------
+        task : int or str
+            Its column in y, or its name.
+
+        Returns
+        -------
+        ClassifiedTask or RegressedTask
+            A classifier or regressor with 1-D y that shares this one's network.
+        """
+        check_is_fitted(self)
+        names = [] if self.task_names_ is None else list(self.task_names_)
+        if task in names:
+            return self._view(names.index(task))
+        if isinstance(task, (int, np.integer)) and -self.n_tasks_ <= task < self.n_tasks_:
+            return self._view(int(task) % self.n_tasks_)
+        raise ValueError(
+            f"There is no task {task!r}: there are {self.n_tasks_}, numbered from 0"
+            + (f" and named {names}." if names else ".")
+        )
+
+    @property
+    def head_factor_(self):
+        """U of ``head_rank``, stacked over experts where there are several; None without."""
+        check_is_fitted(self)
+        return head_factor(self._layout, self._theta)
 
     @property
     def task_gates_(self):
@@ -192,8 +223,11 @@ class MultiTaskNetwork(Network):
         """The problem: one domain, a task per column, the penalty on all weights."""
         y = self._as_learned(y, weight, rows, resume)
         hidden = self._widths("hidden_layer_sizes")
+        if self.head_rank is not None:
+            hidden += (int(self.head_rank),)
         n_tasks = y.shape[1]
-        n_outputs = [self._n_outputs(classes) for classes in self._task_classes]
+        losses = [self._loss_of(t) for t in range(n_tasks)]
+        n_outputs = [self._n_outputs(*pair) for pair in zip(self._task_classes, losses)]
         one_head = self.sharing_.shares_heads
         architecture = Architecture(
             n_inputs=X.shape[1],
@@ -202,6 +236,7 @@ class MultiTaskNetwork(Network):
             head_hidden=self._widths("head_layer_sizes"),
             n_outputs=tuple(n_outputs[:1] if one_head else n_outputs),
             task_heads=(0,) * n_tasks if one_head else tuple(range(n_tasks)),
+            linear_last=self.head_rank is not None,
             **experts_of(self.sharing_, n_tasks, hidden),
         )
         layout = self._layout_of(architecture)
@@ -217,7 +252,7 @@ class MultiTaskNetwork(Network):
                 Task(
                     domain=0,
                     head=architecture.task_heads[t],
-                    loss=self.loss_,
+                    loss=losses[t],
                     rows=trained,
                     y=y[trained, t],
                     weight=weight[trained, t],

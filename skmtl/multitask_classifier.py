@@ -2,14 +2,13 @@
 
 import numpy as np
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
 from skmtl._compat import fit_context
 from skmtl.base import has_partial_fit
 from skmtl.classification import Classification, known_classes
 from skmtl.multitask import MultiTaskNetwork
-from skmtl.tasks import spread_tasks, union_of_labels
-from skmtl.view import TaskView
+from skmtl.tasks import spread_tasks
+from skmtl.view import ClassifiedTask
 
 
 class MultiTaskClassifier(Classification, MultiTaskNetwork):
@@ -29,6 +28,11 @@ class MultiTaskClassifier(Classification, MultiTaskNetwork):
         Activation of the hidden layers.
     head_layer_sizes : int or array-like of int, default=()
         Widths of the hidden layers of each head.
+    head_rank : int or None, default=None
+        The rank of all heads together, for many tasks with few labels each. Heads read the trunk's
+        output through a matrix U of so many columns, which they share: no bias, no activation. The
+        weights of all tasks are then ``U V``, with a column of V for each output [2]_, and
+        ``penalty="l2"`` on both is the trace norm of ``U V`` [3]_.
     lam : float, default=1e-4
         :math:`\lambda`, the strength of the penalty.
     penalty : str or Penalty, default="l2"
@@ -98,6 +102,8 @@ class MultiTaskClassifier(Classification, MultiTaskNetwork):
         are several, which with ``sharing="none"`` are those of the tasks.
     head_coefs_, head_intercepts_ : list of list of ndarray
         Those of each head.
+    head_factor_ : ndarray of shape (n_hidden, head_rank) or None
+        U of ``head_rank``; stacked over experts where there are several.
     n_iter_ : int
         Epochs run.
     loss_curve_ : list of float
@@ -128,11 +134,15 @@ class MultiTaskClassifier(Classification, MultiTaskNetwork):
     See Also
     --------
     MultiTaskRegressor : The same for numbers.
+    MultiTaskEstimator : The same for both together.
     TransferClassifier : One target task with the help of a source.
 
     References
     ----------
     .. [1] Caruana (1997). Multitask learning. Machine Learning 28.
+    .. [2] Izenman (1975). Reduced-rank regression for the multivariate linear model. Journal of
+       Multivariate Analysis 5(2).
+    .. [3] Srebro, Rennie and Jaakkola (2004). Maximum-margin matrix factorization. NIPS 17.
 
     Examples
     --------
@@ -161,6 +171,7 @@ class MultiTaskClassifier(Classification, MultiTaskNetwork):
         *,
         activation="relu",
         head_layer_sizes=(),
+        head_rank=None,
         lam=1e-4,
         penalty="l2",
         loss="log_loss",
@@ -187,6 +198,7 @@ class MultiTaskClassifier(Classification, MultiTaskNetwork):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.head_layer_sizes = head_layer_sizes
+        self.head_rank = head_rank
         self.lam = lam
         self.penalty = penalty
         self.loss = loss
@@ -257,42 +269,5 @@ class MultiTaskClassifier(Classification, MultiTaskNetwork):
     def _set_classes(self):
         self.classes_ = self._task_classes[0] if self._is_1d else self._task_classes
 
-    def _pool(self, codes):
-        """Give all tasks the union of their classes; returns the codes in it."""
-        try:
-            union = union_of_labels(self._task_classes)
-            pooled = codes.copy()
-            for t, classes in enumerate(self._task_classes):
-                seen = codes[:, t] >= 0
-                pooled[seen, t] = np.searchsorted(union, classes)[codes[seen, t]]
-        except TypeError as error:
-            raise ValueError(
-                f"sharing={self.sharing!r} needs labels of one kind in all tasks, because they "
-                "share a head; use sharing='hard'."
-            ) from error
-        self._task_classes = [union] * codes.shape[1]
-        return pooled
-
-    def task(self, task):
-        """Give one task as a fitted classifier, for Displays, calibration and the like.
-
-        Parameters
-        ----------
-        task : int or str
-            Its column in y, or its name.
-
-        Returns
-        -------
-        TaskView
-            A classifier with 1-D labels that shares this one's network.
-        """
-        check_is_fitted(self)
-        names = [] if self.task_names_ is None else list(self.task_names_)
-        if task in names:
-            return TaskView(self, names.index(task))
-        if isinstance(task, (int, np.integer)) and -self.n_tasks_ <= task < self.n_tasks_:
-            return TaskView(self, int(task) % self.n_tasks_)
-        raise ValueError(
-            f"There is no task {task!r}: there are {self.n_tasks_}, numbered from 0"
-            + (f" and named {names}." if names else ".")
-        )
+    def _view(self, t):
+        return ClassifiedTask(self, t)

@@ -6,11 +6,12 @@ from sklearn.utils.metaestimators import available_if
 from skmtl._compat import fit_context
 from skmtl.base import has_partial_fit
 from skmtl.multitask import MultiTaskNetwork
-from skmtl.regression import Regression
+from skmtl.regression import Regression, UnitsByTask
 from skmtl.targets import spread_numbers
+from skmtl.view import RegressedTask
 
 
-class MultiTaskRegressor(Regression, MultiTaskNetwork):
+class MultiTaskRegressor(UnitsByTask, Regression, MultiTaskNetwork):
     r"""Several regression tasks on one table, learned together.
 
     .. math:: J(\theta) = \sum_i w_i L_i(f_i(x, \theta), y_i) + \lambda R(\theta)
@@ -27,6 +28,11 @@ class MultiTaskRegressor(Regression, MultiTaskNetwork):
         Activation of the hidden layers.
     head_layer_sizes : int or array-like of int, default=()
         Widths of the hidden layers of each head.
+    head_rank : int or None, default=None
+        The rank of all heads together, for many tasks with few labels each. Heads read the trunk's
+        output through a matrix U of so many columns, which they share: no bias, no activation. The
+        weights of all tasks are then ``U V``, with a column of V for each output [2]_, and
+        ``penalty="l2"`` on both is the trace norm of ``U V`` [3]_.
     lam : float, default=1e-4
         :math:`\lambda`, the strength of the penalty.
     penalty : str or Penalty, default="l2"
@@ -101,6 +107,8 @@ class MultiTaskRegressor(Regression, MultiTaskNetwork):
         are several, which with ``sharing="none"`` are those of the tasks.
     head_coefs_, head_intercepts_ : list of list of ndarray
         Those of each head.
+    head_factor_ : ndarray of shape (n_hidden, head_rank) or None
+        U of ``head_rank``; stacked over experts where there are several.
     n_iter_ : int
         Epochs run.
     loss_curve_ : list of float
@@ -131,11 +139,15 @@ class MultiTaskRegressor(Regression, MultiTaskNetwork):
     See Also
     --------
     MultiTaskClassifier : The same for classes.
+    MultiTaskEstimator : The same for both together.
     TransferRegressor : One target task with the help of a source.
 
     References
     ----------
     .. [1] Caruana (1997). Multitask learning. Machine Learning 28.
+    .. [2] Izenman (1975). Reduced-rank regression for the multivariate linear model. Journal of
+       Multivariate Analysis 5(2).
+    .. [3] Srebro, Rennie and Jaakkola (2004). Maximum-margin matrix factorization. NIPS 17.
 
     Examples
     --------
@@ -161,6 +173,7 @@ class MultiTaskRegressor(Regression, MultiTaskNetwork):
         *,
         activation="relu",
         head_layer_sizes=(),
+        head_rank=None,
         lam=1e-4,
         penalty="l2",
         loss="squared_error",
@@ -187,6 +200,7 @@ class MultiTaskRegressor(Regression, MultiTaskNetwork):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.head_layer_sizes = head_layer_sizes
+        self.head_rank = head_rank
         self.lam = lam
         self.penalty = penalty
         self.loss = loss
@@ -256,13 +270,5 @@ class MultiTaskRegressor(Regression, MultiTaskNetwork):
         """Numbers are of one kind in all tasks."""
         return y
 
-    def _as_learned(self, y, weight, rows, resume):
-        """Y in the units of each task, of the rows to train on; sets them if this is the start."""
-        if not resume:
-            trained, weight = y[rows], weight[rows]
-            if self.sharing_.shares_heads:
-                units = [self._units_of(trained, weight)] * self.n_tasks_
-            else:
-                units = [self._units_of(y_t, w_t) for y_t, w_t in zip(trained.T, weight.T)]
-            self.y_offset_, self.y_scale_ = np.array(units).T.copy()
-        return (y - self.y_offset_) / self.y_scale_
+    def _view(self, t):
+        return RegressedTask(self, t)

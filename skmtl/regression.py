@@ -1,5 +1,7 @@
 """What is about numbers, for estimators whose tasks are regressed."""
 
+import functools
+
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_consistent_length
@@ -41,23 +43,28 @@ class Regression(RegressorMixin):
     def _learns_nothing(classes):
         return False
 
-    def _n_outputs(self, classes):
+    @staticmethod
+    def _n_outputs(classes, loss):
         return 1
 
-    def _units_of(self, y, weight):
+    def _units_of(self, y, weight, loss):
         """Offset and scale for numbers with these weights."""
         if not self.scale_targets:
             return 0.0, 1.0
-        return offset_and_scale(y, weight, self.loss_.centring)
+        return offset_and_scale(y, weight, loss.centring)
 
     # --- predict --------------------------------------------------------------------------------
 
-    def _encoded_predictions(self, layout, theta, Z):
-        """Numbers that each task predicts, from the trunk's inputs."""
-        outputs = task_outputs(layout, theta, Z, range(len(self.y_scale_)))
+    def _task_numbers(self, X, task):
+        return self._of_rows(X, functools.partial(self._encoded_predictions, tasks=[task]))[0]
+
+    def _encoded_predictions(self, layout, theta, Z, tasks=None):
+        """Numbers that some tasks predict, or all, from the trunk's inputs."""
+        tasks = range(len(self.y_scale_)) if tasks is None else tasks
+        outputs = task_outputs(layout, theta, Z, tasks)
         return [
-            self.loss_.predict(out)[:, 0].astype(np.float64) * scale + offset
-            for out, offset, scale in zip(outputs, self.y_offset_, self.y_scale_)
+            numbers_of(self.loss_, out, self.y_offset_[task], self.y_scale_[task])
+            for out, task in zip(outputs, tasks)
         ]
 
     def predict(self, X):
@@ -109,3 +116,41 @@ class Regression(RegressorMixin):
                 f"{predicted.shape[1]}."
             )
         return mean_task_r2(y, predicted, sample_weight)
+
+
+class UnitsByTask:
+    """Goes before ``Regression``: tasks with a head each are learned in units of their own."""
+
+    def _as_learned(self, y, weight, rows, resume):
+        """Y in the units of each task, of the rows to train on; sets them if this is the start."""
+        if not resume:
+            self.y_offset_, self.y_scale_ = self._units(y[rows], weight[rows])
+        return (y - self.y_offset_) / self.y_scale_
+
+    def _units(self, y, weight):
+        """Offsets and scales of all tasks, for numbers with these weights."""
+        losses = [self._loss_of(t) for t in range(y.shape[1])]
+        if self.sharing_.shares_heads:
+            units = [self._units_of(y, weight, losses[0])] * y.shape[1]
+        else:
+            units = [self._units_of(*of_task) for of_task in zip(y.T, weight.T, losses)]
+        return np.array(units).T.copy()
+
+
+def numbers_of(loss, out, offset, scale):
+    """Numbers in the units of y, from a head's outputs.
+
+    Parameters
+    ----------
+    loss : RegressionLoss
+        The task's.
+    out : ndarray of shape (n_samples, 1)
+        The output of its head.
+    offset, scale : float
+        The units in which the head has learned.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), float64
+    """
+    return loss.predict(out)[:, 0].astype(np.float64) * scale + offset

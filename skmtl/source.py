@@ -242,7 +242,7 @@ def read_source_model(model):
             f"{model!r} instead."
         )
     check_is_fitted(model, msg=message)
-    if any(weight.ndim == 3 for weight in model.coefs_):
+    if model._layout.architecture.n_experts > 1:
         raise ValueError(
             "A source_model with several experts, as with sharing='none' or 'grouped', has no one "
             "trunk to start from: take one with sharing='hard' or 'pooled'."
@@ -251,8 +251,12 @@ def read_source_model(model):
     if len(model.head_coefs_) > 1:
         return Pretrained(trunk, [], None, model.activation)
     head = list(zip(model.head_coefs_[0], model.head_intercepts_[0]))
-    if isinstance(model.loss_, RegressionLoss):
-        link = type(model.loss_).predict
+    factor = getattr(model, "head_factor_", None)  # of estimators of several tasks
+    if factor is not None:
+        head[0] = factor @ head[0][0], head[0][1]
+    loss = model._loss_of(0)
+    if isinstance(loss, RegressionLoss):
+        link = type(loss).predict
         numbers = Numbers(model.y_offset_[0], model.y_scale_[0], link)
         return Pretrained(trunk, head, None, model.activation, numbers)
     classes = model.classes_ if isinstance(model.classes_, np.ndarray) else None

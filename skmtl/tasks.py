@@ -101,12 +101,40 @@ def encode_labels(y, *, missing_label=np.nan, classes=None, estimator=None):
     found = []
     for t, column in enumerate(columns):
         where = "" if is_1d else in_task(t, names)
-        observed, column_codes = _encode_column(column, missing_label, where)
-        if known is not None:
-            column_codes = _translation(observed, known[t], where)[column_codes]
-        codes[:, t] = column_codes
-        found.append(observed)
-    return TaskLabels(codes, found if known is None else known, names, is_1d)
+        known_t = None if known is None else known[t]
+        codes[:, t], classes_t = encode_column(column, missing_label, where, known_t)
+        found.append(classes_t)
+    return TaskLabels(codes, found, names, is_1d)
+
+
+def encode_column(column, missing_label, where, known=None):
+    """Encode one column as class codes, -1 where the label is missing.
+
+    Parameters
+    ----------
+    column : 1-D container
+        Of :func:`skmtl.columns.read_columns`.
+    missing_label : scalar
+        One more value that means missing.
+    where : str
+        Goes to the end of error messages.
+    known : ndarray, default=None
+        The sorted labels that it may have; by default those observed.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_samples,), int32
+    classes : ndarray
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`encode_labels`.
+    """
+    classes, codes = _encode_column(column, missing_label, where)
+    if known is None:
+        return codes, classes
+    return _translation(classes, known, where)[codes], known
 
 
 def stack_tasks(datasets, *, align="rows"):
@@ -269,6 +297,35 @@ def union_of_labels(label_sets):
     return np.unique(np.concatenate(label_sets))
 
 
+def codes_in_union(codes, task_classes):
+    """Codes of several tasks in the union of their classes.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples, n_tasks), int32
+        As of :func:`encode_labels`.
+    task_classes : list of ndarray
+        The labels of each task.
+
+    Returns
+    -------
+    codes : ndarray of the same shape and dtype
+    union : ndarray
+        Sorted labels.
+
+    Raises
+    ------
+    TypeError
+        If some labels are strings and others are not.
+    """
+    union = union_of_labels(task_classes)
+    pooled = codes.copy()
+    for t, classes in enumerate(task_classes):
+        seen = codes[:, t] >= 0
+        pooled[seen, t] = np.searchsorted(union, classes)[codes[seen, t]]
+    return pooled, union
+
+
 def observed(y):
     """Where labels are there: class codes are -1 where they are missing, numbers NaN.
 
@@ -402,13 +459,29 @@ def _known_classes(classes, n_tasks, missing_label):
         classes = [classes]
     if len(classes) != n_tasks:
         raise ValueError(f"classes lists the labels of {len(classes)} tasks, but y has {n_tasks}")
-    known = []
-    for t, labels in enumerate(classes):
-        columns, _, shape = label_columns(labels)
-        if len(shape) != 1:
-            raise ValueError(f"classes[{t}] must be 1-D, the labels of one task, got {labels!r}")
-        known.append(_encode_column(columns[0], missing_label, f" In classes[{t}].")[0])
-    return known
+    return [sorted_labels(labels, t, missing_label) for t, labels in enumerate(classes)]
+
+
+def sorted_labels(labels, t, missing_label):
+    """Labels of task t as the caller lists them, sorted.
+
+    Parameters
+    ----------
+    labels : array-like
+        What the entry t of ``classes`` is.
+    t : int
+        For the errors.
+    missing_label : scalar
+        One more value that means missing.
+
+    Returns
+    -------
+    ndarray
+    """
+    columns, _, shape = label_columns(labels)
+    if len(shape) != 1:
+        raise ValueError(f"classes[{t}] must be 1-D, the labels of one task, got {labels!r}")
+    return _encode_column(columns[0], missing_label, f" In classes[{t}].")[0]
 
 
 def _translation(observed, known, where):

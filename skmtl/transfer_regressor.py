@@ -330,7 +330,7 @@ class TransferRegressor(Regression, TransferNetwork):
         for head in {part.head for part in parts}:
             mine = [part for part in parts if part.head == head]
             y, weight = map(np.concatenate, zip(*((part.codes, part.weight) for part in mine)))
-            self._units[head] = self._units_of(y, weight)
+            self._units[head] = self._units_of(y, weight, self.loss_)
         first = parts[0].head
         if pretrained is not None and self._takes_head(layout, pretrained):
             self._units[first] = pretrained.numbers[:2]

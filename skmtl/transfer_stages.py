@@ -148,6 +148,7 @@ class TransferStages(TransferData):
         aligned = self._aligned_parts(parts)
         map_starts = [self._map_start(part, parts[0], target_rows, rng) for part in parts]
         heads = list(dict.fromkeys(part.head for part in parts))
+        head_classes = [self._head_classes[head] for head in heads]
         hidden = self._widths("hidden_layer_sizes")
         n_features = hidden[-1] if hidden and self._aligns_shared else n_inputs
         alignment_starts = [self.map_penalty_.init(n_features, rng) for _ in aligned]
@@ -170,7 +171,7 @@ class TransferStages(TransferData):
                 hidden=hidden,
                 activation=self.activation,
                 head_hidden=self._widths("head_layer_sizes"),
-                n_outputs=tuple(self._n_outputs(self._head_classes[head]) for head in heads),
+                n_outputs=tuple(self._n_outputs(classes, self.loss_) for classes in head_classes),
                 task_heads=tuple(heads.index(part.head) for part in parts),
                 gate_mask=((True,),) * len(parts),
                 map_sizes=tuple(map_start.size for map_start in map_starts),

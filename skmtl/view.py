@@ -1,26 +1,21 @@
-"""One task of a fitted estimator, as a classifier of its own."""
+"""One task of a fitted estimator, as a classifier or a regressor of its own."""
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 
-class TaskView(ClassifierMixin, BaseEstimator):
-    """A fitted single-task classifier that reads one task of a fitted estimator.
+class TaskView(BaseEstimator):
+    """Base of the views of one task.
 
-    For what expects one column of labels: scikit-learn's Displays, calibration, thresholds. It is
-    frozen: ``fit`` and ``clone`` leave it as it is.
+    For what expects one column of labels: scikit-learn's Displays, calibration, thresholds. A view
+    is frozen: ``fit`` and ``clone`` leave it as it is.
 
     Parameters
     ----------
-    estimator : MultiTaskClassifier
+    estimator : MultiTaskClassifier, MultiTaskRegressor or MultiTaskEstimator
         Fitted.
     task : int
         Column of the task.
-
-    Attributes
-    ----------
-    classes_ : ndarray of shape (n_classes,)
-        The labels of the task.
     """
 
     def __init__(self, estimator, task):
@@ -37,11 +32,6 @@ class TaskView(ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-    @property
-    def classes_(self):
-        """The labels of the task."""
-        return self.estimator._task_classes[self.task]
 
     @property
     def n_features_in_(self):
@@ -62,6 +52,21 @@ class TaskView(ClassifierMixin, BaseEstimator):
             Itself.
         """
         return self
+
+
+class ClassifiedTask(ClassifierMixin, TaskView):
+    """A fitted single-task classifier that reads one task of a fitted estimator.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels of the task.
+    """
+
+    @property
+    def classes_(self):
+        """The labels of the task."""
+        return self.estimator._task_classes[self.task]
 
     def predict_proba(self, X):
         """Give class probabilities.
@@ -92,3 +97,22 @@ class TaskView(ClassifierMixin, BaseEstimator):
             Labels.
         """
         return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
+
+
+class RegressedTask(RegressorMixin, TaskView):
+    """A fitted single-task regressor that reads one task of a fitted estimator."""
+
+    def predict(self, X):
+        """Give the task's number, in the units of y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Numbers.
+        """
+        return self.estimator._task_numbers(X, self.task)

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_array
 
 from skmtl._compat import check_sample_weight
+from skmtl.columns import entries_by_task, in_task
 from skmtl.tasks import observed
 
 
@@ -43,8 +44,8 @@ def class_weight_by_task(class_weight, task_classes, task_names=None):
     Parameters
     ----------
     class_weight : dict, "balanced", list or None
-    task_classes : list of ndarray
-        The labels of each task.
+    task_classes : list of ndarray or None
+        The labels of each task; None for numbers.
     task_names : ndarray or None
         Names of the tasks.
 
@@ -58,26 +59,18 @@ def class_weight_by_task(class_weight, task_classes, task_names=None):
         If it does not fit the tasks, or holds what is no weight.
     """
     n_tasks = len(task_classes)
-    if isinstance(class_weight, list):
-        if len(class_weight) != n_tasks:
+    by_name = isinstance(class_weight, dict) and any(map(_is_class_weight, class_weight.values()))
+    if not (by_name or isinstance(class_weight, list)):
+        _check_one(class_weight, [classes for classes in task_classes if classes is not None])
+        return [class_weight if classes is not None else None for classes in task_classes]
+    entry = "a dict, 'balanced' or None"
+    by_task = entries_by_task("class_weight", class_weight, n_tasks, task_names, None, entry)
+    for t, (wanted, classes) in enumerate(zip(by_task, task_classes)):
+        if classes is None and wanted is not None:
             raise ValueError(
-                f"class_weight has {len(class_weight)} entries, but y has {n_tasks} columns: "
-                "give each one entry (a dict, 'balanced' or None)."
+                f"class_weight has {wanted!r} for a task that is regressed, and has no classes."
+                f"{in_task(t, task_names)}"
             )
-        by_task = class_weight
-    elif isinstance(class_weight, dict) and any(map(_is_class_weight, class_weight.values())):
-        names = [] if task_names is None else list(task_names)
-        unknown = [name for name in class_weight if name not in names]
-        if unknown:
-            raise ValueError(
-                f"class_weight has an entry for the task {unknown[0]!r}; the names of the tasks "
-                f"(columns of y) are {names}."
-            )
-        by_task = [class_weight.get(name) for name in names]
-    else:
-        _check_one(class_weight, task_classes)
-        return [class_weight] * n_tasks
-    for wanted, classes in zip(by_task, task_classes):
         _check_one(wanted, [classes])
     return by_task
 
@@ -115,7 +108,7 @@ def label_weights(codes, classes, weight, class_weight):
     Parameters
     ----------
     codes : ndarray of shape (n_samples,)
-        Encoded labels.
+        Encoded labels, as in :func:`skmtl.tasks.observed`.
     classes : ndarray or None
         None for numbers, whose ``class_weight`` is None as well.
     weight : ndarray of shape (n_samples,)
@@ -130,6 +123,7 @@ def label_weights(codes, classes, weight, class_weight):
     weight = np.where(observed(codes), weight, 0.0)
     if class_weight is None:
         return weight
+    codes = np.where(observed(codes), codes, -1).astype(np.intp)  # floats, with numbers beside them
     if class_weight == "balanced":
         counted = weight > 0
         total = np.bincount(codes[counted], weight[counted], minlength=len(classes))

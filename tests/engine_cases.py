@@ -26,12 +26,14 @@ class Case:
     "complete" (six tasks, most of two classes, with a label on every row), "crowd" (twelve tasks,
     one label a row) or "transfer" (two sources with ``map`` and a target without,
     ``J = (L_s + lam L_t + mu R) / (1 + lam)``). ``widths`` are the columns of the three domains;
-    the last is the target's.
+    the last is the target's. With ``linear_last`` the last layer of ``hidden`` has neither bias nor
+    activation.
     """
 
     kind: str = "one"
     sparse: bool = False
     hidden: tuple = (5,)
+    linear_last: bool = False
     activation: str = "tanh"
     head_hidden: tuple = ()
     share_head: bool = False
@@ -67,6 +69,7 @@ class Case:
         architecture = Architecture(
             n_inputs=width,
             hidden=self.hidden,
+            linear_last=self.linear_last,
             activation=self.activation,
             head_hidden=self.head_hidden,
             n_outputs=n_outputs,

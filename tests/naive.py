@@ -38,10 +38,11 @@ class Cut:
         widths = (a.n_inputs, *a.hidden)
         self.trunk = [[] for _ in range(n_experts)]  # trunk[e][l] = (weight, bias)
         self.depth = [0]
-        for n_in, n_out in zip(widths[:-1], widths[1:]):
+        for l, (n_in, n_out) in enumerate(zip(widths[:-1], widths[1:]), start=1):
             weights = [self._take(n_in, n_out) for _ in self.trunk]
+            linear = a.linear_last and l == len(a.hidden)
             for expert, weight in zip(self.trunk, weights):
-                expert.append((weight, self._take(n_out)))
+                expert.append((weight, self._take(0 if linear else n_out)))
             self.depth.append(self._at)
         self.gates = []  # gates[t] = (offset, weight or None)
         for _ in a.task_heads:
@@ -137,10 +138,14 @@ class Model:
         return value
 
     def _forward(self, layers, h):
-        """Pairs (pre-activation, activation) from the input on."""
+        """Pairs (pre-activation, activation) from the input on; a layer without bias is linear."""
         steps = [(None, h)]
         for weight, bias in layers:
-            pre = steps[-1][1] @ weight + bias
+            pre = steps[-1][1] @ weight
+            if not bias.size:
+                steps.append((pre, pre))
+                continue
+            pre = pre + bias
             self.margin = min(self.margin, np.abs(pre).min())
             steps.append((pre, ACTIVATIONS[self.a.activation](pre)))
         return steps
@@ -148,9 +153,10 @@ class Model:
     def _backward(self, layers, dlayers, steps, delta):
         """Add to dlayers; gives the gradient at the input."""
         for k in reversed(range(len(layers))):
-            delta = delta * SLOPES[self.a.activation](steps[k + 1][0])
+            if layers[k][1].size:
+                delta = delta * SLOPES[self.a.activation](steps[k + 1][0])
+                dlayers[k][1][...] += delta.sum(axis=0)
             dlayers[k][0][...] += steps[k][1].T @ delta
-            dlayers[k][1][...] += delta.sum(axis=0)
             delta = delta @ layers[k][0].T
         return delta
 

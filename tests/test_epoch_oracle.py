@@ -61,6 +61,10 @@ CASES = {
     ),
     "frozen": Case(kind="transfer", batch_size=4, hidden=(4, 3), n_frozen_layers=1, map=Affine()),
     "l1": Case(kind="many", batch_size=4, penalty="l1"),
+    "linear last": Case(kind="complete", batch_size=4, hidden=(5, 2), linear_last=True),
+    "linear last, csr": Case(
+        kind="many", batch_size=4, hidden=(2,), linear_last=True, sparse=True, gate_mask=one_hot(3)
+    ),
 }
 OPTIMIZERS = {
     "adam": (Adam(), naive.Adam),

@@ -200,6 +200,40 @@ WITH_EXPERTS = pytest.mark.parametrize(
 
 @SPARSE
 @WITH_EXPERTS
+@pytest.mark.parametrize("hidden", [(3,), (5, 2)], ids=str)
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_a_linear_layer_at_the_end_of_the_trunk(kind, sparse, experts, hidden, activation):
+    case = replace(KINDS[kind], sparse=sparse, hidden=hidden, activation=activation)
+    case = replace(case, linear_last=True, **EXPERTS.get(experts, {}))
+    check(case, step=1e-6 if activation == "relu" else 1e-5)
+
+
+def test_a_linear_layer_and_the_heads_are_heads_of_their_product():
+    """The same objective and losses, and gradients by the chain rule."""
+    case = Case(kind="complete", hidden=(5, 2), linear_last=True, penalty=None)
+    low, _ = case.build()
+    full, _ = replace(case, hidden=(5,), linear_last=False).build()
+    (_, last), start = low.layout.trunk[0], low.layout.depth_offsets[1]
+    factor, _ = low.layout.weight_bias(low.theta, last)
+    weight, bias = low.layout.all_outputs(low.theta)
+    full.theta[:start] = low.theta[:start]
+    for part, value in zip(full.layout.all_outputs(full.theta), (factor @ weight, bias)):
+        part[...] = value
+    (value, grad, losses), (expected, full_grad, full_losses) = low.objective(), full.objective()
+    assert value == pytest.approx(expected, rel=1e-13)
+    np.testing.assert_allclose(losses, full_losses, rtol=1e-12)
+    np.testing.assert_allclose(grad[:start], full_grad[:start], rtol=1e-11, atol=1e-15)
+    full_weight, full_bias = full.layout.all_outputs(full_grad)
+    for part, chained in [
+        (low.layout.weight_bias(grad, last)[0], full_weight @ weight.T),
+        (low.layout.all_outputs(grad)[0], factor.T @ full_weight),
+        (low.layout.all_outputs(grad)[1], full_bias),
+    ]:
+        np.testing.assert_allclose(part, chained, rtol=1e-11, atol=1e-15)
+
+
+@SPARSE
+@WITH_EXPERTS
 @pytest.mark.parametrize("n_frozen_layers", [1, 2])
 def test_frozen_layers(kind, sparse, n_frozen_layers, experts):
     case = replace(KINDS[kind], sparse=sparse, hidden=(4, 3), n_frozen_layers=n_frozen_layers)

@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pytest
 from joblib import parallel_config
+from sklearn.base import clone
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tables import QUICK, blobs, digest, wide
 
-from skmtl import MultiTaskClassifier, TransferClassifier
+from skmtl import MultiTaskClassifier, MultiTaskEstimator, MultiTaskRegressor, TransferClassifier
 from skmtl.metrics import make_task_scorer, task_scores
 from skmtl.model_selection import MultiTaskKFold
 from skmtl.report import MultiTaskReport, multitask_report
@@ -93,6 +94,34 @@ def test_a_missing_label_that_the_estimator_declares():
     clf = MultiTaskClassifier(**LBFGS, missing_label=-1)
     report = multitask_report(clf, X, declared, cv=list(cv.split(X, Y)))
     assert report.to_dict()["rows"] == expected.to_dict()["rows"]
+
+
+def test_tasks_of_numbers_and_of_both_kinds():
+    X, Y = same_labels()
+    numbers = np.where(np.isnan(Y), np.nan, X[:, :3] + X[:, 1:])
+    cv = list(MultiTaskKFold(2, random_state=0).split(X, Y))
+    both = np.column_stack([Y[:, :2], numbers[:, :2]])
+    types = ["classification"] * 2 + ["regression"] * 2
+    mixed = MultiTaskEstimator(**QUICK, task_types=types)
+    named = {"classification": "accuracy", "regression": "r2"}
+    two_losses = {**QUICK, "task_types": "regression", "loss": ["huber", "auto", "auto"]}
+    for estimator, y, sharings, score_name, note in [
+        (MultiTaskRegressor(**QUICK), numbers, ["none", "pooled", "hard"], "r2", None),
+        (mixed, both, ["none", "hard"], "accuracy or r2", "labels differ"),
+        (MultiTaskEstimator(**two_losses), numbers, ["none", "hard"], "r2", "losses differ"),
+    ]:
+        report = multitask_report(estimator, X, y, cv=cv)
+        assert report.sharings == sharings
+        assert report.score_name == score_name
+        assert len(report.notes) == (note is not None)
+        assert note is None or note in report.notes[0]
+        assert report.n_labels.tolist() == np.sum(~np.isnan(y), axis=0).tolist()
+        assert report.task_affinity.shape == 2 * (y.shape[1],)
+        for sharing in sharings:
+            for s, (train, test) in enumerate(cv):
+                fitted = clone(estimator).set_params(sharing=sharing).fit(X[train], y[train])
+                want = task_scores(fitted, X[test], y[test], scoring=named)
+                np.testing.assert_array_equal(report.scores[sharing][:, s], want)
 
 
 # --- what the numbers come to --------------------------------------------------------------------

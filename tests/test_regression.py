@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
-from sklearn.base import clone
+from sklearn.base import clone, is_regressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import PoissonRegressor, Ridge
 from sklearn.metrics import r2_score
@@ -280,6 +280,22 @@ def test_each_task_is_learned_in_its_own_units():
     as_is = clone(reg).set_params(scale_targets=False).fit(X, y)
     assert min(task_scores(as_is, X, y, scoring="r2")) < 0  # the large task swamps the small one
     np.testing.assert_array_equal([as_is.y_offset_, as_is.y_scale_], [[0, 0], [1, 1]])
+
+
+@pytest.mark.parametrize("sharing", ["hard", "none"])
+def test_task_views(sharing):
+    X, y = numbers(missing=0.2)
+    reg = MultiTaskRegressor(**QUICK, sharing=sharing).fit(X, y)
+    for t in range(2):
+        view, there = reg.task(t), ~np.isnan(y[:, t])
+        assert is_regressor(view)
+        assert clone(view) is view
+        np.testing.assert_array_equal(view.predict(X), reg.predict(X)[:, t])
+        want = r2_score(y[there, t], reg.predict(X)[there, t])
+        assert view.score(X[there], y[there, t]) == want
+        assert task_scores(view, X, y[:, t], scoring="r2") == [want]
+    with pytest.raises(ValueError, match="There is no task 2: there are 2, numbered from 0"):
+        reg.task(2)
 
 
 def test_pooled_tasks_have_one_head_and_one_unit():

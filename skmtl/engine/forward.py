@@ -104,6 +104,17 @@ def gate_weights(layout, theta):
     return softmax(logits, axis=1)
 
 
+def head_factor(layout, theta):
+    """The trunk's linear last layer, ndarray of shape (n_in, n_shared), stacked over experts.
+
+    None where there is no such layer.
+    """
+    if not layout.architecture.linear_last:
+        return None
+    factors = [layout.weight_bias(theta, chain[-1])[0] for chain in layout.trunk.tolist()]
+    return factors[0] if len(factors) == 1 else np.stack(factors)
+
+
 def shared_representation(layout, theta, Z, task=0):
     """What the head of one task reads, see ``shared_representations``."""
     return next(shared_representations(layout, theta, Z, [task]))
@@ -150,7 +161,8 @@ def head_output(layout, theta, H, task=0):
 def _run_chain(layout, theta, chain, H):
     activate = ACTIVATE[layout.architecture.activation]
     for layer in chain.tolist():  # Python's numbers: slices by NumPy's take twice as long
-        H = activate(_affine(H, *layout.weight_bias(theta, layer)))
+        weight, bias = layout.weight_bias(theta, layer)
+        H = activate(_affine(H, weight, bias)) if bias.size else np.asarray(H @ weight)
     return H
 
 

@@ -30,7 +30,7 @@ class Architecture:
     hidden : tuple of int
         Widths of the trunk's layers; empty for a linear model.
     activation : str
-        Activation of every hidden layer.
+        Activation of every hidden layer, but for the trunk's last one with ``linear_last``.
     head_hidden : tuple of int
         Widths of the hidden layers of each head.
     n_outputs : tuple of int
@@ -47,6 +47,8 @@ class Architecture:
         Parameters of each alignment.
     own_shapes : tuple of (int, int)
         Rows and columns of the matrices that the penalty learns of its own.
+    linear_last : bool
+        Whether the trunk's last layer has neither bias nor activation.
     """
 
     n_inputs: int
@@ -60,6 +62,7 @@ class Architecture:
     map_sizes: tuple = (0,)
     alignment_sizes: tuple = ()
     own_shapes: tuple = ()
+    linear_last: bool = False
 
     @property
     def n_experts(self):
@@ -79,7 +82,8 @@ class Layout:
     ----------
     layers : ndarray of shape (n_layers, 4), int64
         Offsets of weight and bias, n_in, n_out of each dense layer: trunk layers expert
-        by expert, hidden layers of the heads head by head, output layers.
+        by expert, hidden layers of the heads head by head, output layers. A layer whose bias is
+        at -1 has none, and no activation.
     gates : ndarray of shape (n_tasks, 2), int64
         Kind, and offset or -1.
     blocks : ndarray of shape (n_blocks, 6), int64
@@ -103,7 +107,9 @@ class Layout:
         depth_offsets = [0]
         for depth, (n_in, n_out) in enumerate(_chain(a.n_inputs, a.hidden)):
             weights = [self._allocate(n_in * n_out) for _ in range(a.n_experts)]
-            biases = [self._allocate(n_out) for _ in range(a.n_experts)]
+            biases = [-1] * a.n_experts
+            if not (a.linear_last and depth == len(a.hidden) - 1):
+                biases = [self._allocate(n_out) for _ in range(a.n_experts)]
             for expert, (weight, bias) in enumerate(zip(weights, biases)):
                 trunk[expert, depth] = weight, bias, n_in, n_out
             depth_offsets.append(self._n_allocated)
@@ -178,9 +184,13 @@ class Layout:
         return LINEAR, self._allocate((a.n_inputs + 1) * a.n_experts)
 
     def weight_bias(self, theta, layer):
-        """Views (weight of shape (n_in, n_out), bias) of a trunk or hidden head layer."""
+        """Views (weight of shape (n_in, n_out), bias) of a trunk or hidden head layer.
+
+        The bias is of length 0 where there is none.
+        """
         w, b, n_in, n_out = layer
-        return theta[w : w + n_in * n_out].reshape(n_in, n_out), theta[b : b + n_out]
+        bias = theta[b : b + n_out] if b >= 0 else theta[:0]
+        return theta[w : w + n_in * n_out].reshape(n_in, n_out), bias
 
     def matrix(self, theta, block):
         """View of a row of ``blocks``."""

@@ -157,7 +157,7 @@ def assign_rows(net, data, work, theta, d):
 
 
 def forward_experts(net, data, work, theta, d, dropout, rng):
-    """Run every expert on its rows: H_e = trunk_e(z)."""
+    """Run every expert on its rows: H_e = trunk_e(z). Layers without bias are linear."""
     domain = domain_at(data.domains, d)
     if net.assign_rows == 0:
         for e in range(net.n_experts):
@@ -175,9 +175,10 @@ def forward_experts(net, data, work, theta, d, dropout, rng):
                 call_read_csr(net.read_csr, (net, data, work, theta, d, e))
             else:
                 product(net, a, weight, h)
-            call_activate(net.activate, (h, vector(theta, layer.bias, layer.n_out), slope))
-            if dropout > 0:
-                call_drop_out(net.drop_out, (h, slope, dropout, rng))
+            if layer.bias >= 0:
+                call_activate(net.activate, (h, vector(theta, layer.bias, layer.n_out), slope))
+                if dropout > 0:
+                    call_drop_out(net.drop_out, (h, slope, dropout, rng))
             a = h
 
 
@@ -201,9 +202,10 @@ def backward_experts(net, data, work, theta, grad, d):
         delta = expert_gradient(net, work, domain, theta, d, e)
         for k in range(net.n_trunk - 1, lowest - 1, -1):
             layer = layer_at(net.layers, e * net.n_trunk + k)
-            slope = expert_layer(net, work, work.slope, domain, theta, d, e, k)
-            dbias = vector(grad, layer.bias, layer.n_out)
-            call_backward_activation(net.backward_activation, (delta, slope, dbias))
+            if layer.bias >= 0:
+                slope = expert_layer(net, work, work.slope, domain, theta, d, e, k)
+                dbias = vector(grad, layer.bias, layer.n_out)
+                call_backward_activation(net.backward_activation, (delta, slope, dbias))
             if k >= net.first_layer:
                 if k == 0 and reads_csr(domain):
                     call_backward_csr_layer(

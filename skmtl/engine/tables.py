@@ -19,7 +19,7 @@ def _record(fields):
 #: One dense layer: offsets in theta and sizes.
 LAYER = _record("""
     weight
-    bias
+    bias             # -1 for none; then the layer has no activation either
     n_in
     n_out
 """)

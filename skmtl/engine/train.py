@@ -123,7 +123,8 @@ def clear_gradient(net, grad, full):
     if net.trunk_once == 1:
         for k in range(net.n_experts * net.n_trunk):
             layer = layer_at(net.layers, k)
-            clear(vector(grad, layer.bias, layer.n_out))
+            if layer.bias >= 0:
+                clear(vector(grad, layer.bias, layer.n_out))
         start = net.trunk_size
     clear(vector(grad, start, grad.size - start))
 

@@ -98,7 +98,7 @@ class LossCurveDisplay:
             last.validation_scores_,
             getattr(last, "pretrain_loss_curve_", None),
             task_names_of(last),
-            "log loss (nats)" if isinstance(last.loss_, LogLoss) else type(last.loss_).__name__,
+            _loss_name(last.loss_),
         ).plot(ax, **kwargs)
 
     def plot(self, ax=None, *, log_loss_axis=False, max_tasks=7):
@@ -178,3 +178,10 @@ class LossCurveDisplay:
         right.spines["top"].set_visible(False)
         self.lines_ += line
         return line
+
+
+def _loss_name(loss):
+    """What the losses are, from an estimator's ``loss_``; one for all tasks, or a list."""
+    losses = loss if isinstance(loss, list) else [loss]
+    names = {"log loss (nats)" if isinstance(o, LogLoss) else type(o).__name__ for o in losses}
+    return names.pop() if len(names) == 1 else "loss"

@@ -3,6 +3,7 @@
 from numbers import Integral
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
@@ -14,7 +15,11 @@ from skmtl.report.base import score_name
 from skmtl.report.paired import size_ratio
 from skmtl.report.sharing_report import BASELINE, MultiTaskReport
 from skmtl.report.steps import check_final_step, final_step, fit_with
-from skmtl.tasks import encode_labels
+from skmtl.task_types import CLASSIFIED, REGRESSED
+from skmtl.tasks import observed
+
+#: What is scored where the caller does not say.
+BY_TYPE = {CLASSIFIED: "accuracy", REGRESSED: "r2"}
 
 
 def multitask_report(estimator, X, Y, *, cv=5, scoring=None, n_jobs=None, random_state=None):
@@ -22,17 +27,18 @@ def multitask_report(estimator, X, Y, *, cv=5, scoring=None, n_jobs=None, random
 
     Parameters
     ----------
-    estimator : MultiTaskClassifier or Pipeline
+    estimator : MultiTaskClassifier, MultiTaskRegressor, MultiTaskEstimator or Pipeline
         The estimator, or a pipeline that ends in one. Its ``sharing`` is what is compared with
-        "none", and "pooled" beside it where all tasks have the same labels.
+        "none", and "pooled" beside it where all tasks have the same labels, or all are numbers.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         The rows.
     Y : array-like of shape (n_samples, n_tasks)
-        A column of labels per task, with holes.
+        A column of labels or numbers per task, with holes.
     cv : int, splitter or iterable of (train, test), default=5
         An int: so many folds of :class:`skmtl.model_selection.MultiTaskKFold`.
     scoring : str, callable or None, default=None
-        As :func:`skmtl.metrics.task_scores` takes it; None is the accuracy.
+        As :func:`skmtl.metrics.task_scores` takes it; None is the accuracy of a classified task,
+        and the R2 of a regressed one.
     n_jobs : int, default=None
         Fits side by side, as joblib has it.
     random_state : int, RandomState instance or None, default=None
@@ -72,7 +78,7 @@ def multitask_report(estimator, X, Y, *, cv=5, scoring=None, n_jobs=None, random
     """
     check_final_step(estimator, "sharing", "MultiTaskClassifier")
     last = final_step(estimator)
-    labels = encode_labels(Y, missing_label=last.missing_label)
+    labels, losses = _read(last, Y)
     n_tasks = labels.codes.shape[1]
     if n_tasks < 2:
         raise ValueError("Y must have a column for each of at least 2 tasks, got 1")
@@ -80,8 +86,11 @@ def multitask_report(estimator, X, Y, *, cv=5, scoring=None, n_jobs=None, random
         raise ValueError(f"X has {n_samples(X)} rows, but Y has {len(labels.codes)}")
     scorer = scoring
     if not hasattr(scoring, "task_scores"):
-        scorer = make_task_scorer(scoring or "accuracy", missing_label=last.missing_label)
-    sharings, notes = _sharings(last.sharing, labels.classes)
+        scorer = make_task_scorer(scoring or BY_TYPE, missing_label=last.missing_label)
+    if scoring is None:
+        types = {CLASSIFIED if classes is not None else REGRESSED for classes in labels.classes}
+        scoring = " or ".join(BY_TYPE[type_] for type_ in sorted(types))
+    sharings, notes = _sharings(last.sharing, labels.classes, losses)
 
     if isinstance(cv, Integral):
         seed = check_random_state(random_state).randint(2**31 - 1)
@@ -113,7 +122,7 @@ def multitask_report(estimator, X, Y, *, cv=5, scoring=None, n_jobs=None, random
     return MultiTaskReport(
         scores,
         task_names=list(range(n_tasks)) if labels.names is None else labels.names.tolist(),
-        n_labels=np.sum(labels.codes >= 0, axis=0),
+        n_labels=np.sum(observed(labels.codes), axis=0),
         test_to_train=size_ratio(splits),
         score_name=score_name(scoring),
         task_affinity=affinity,
@@ -121,11 +130,25 @@ def multitask_report(estimator, X, Y, *, cv=5, scoring=None, n_jobs=None, random
     )
 
 
-def _sharings(own, classes):
+def _read(estimator, Y):
+    """The tasks' ``TaskLabels``, as a fit of the estimator reads them, and the names of losses."""
+    reader = clone(estimator)
+    reader._resolve_plugins()
+    labels = reader._read_tasks(Y, None, None)
+    return labels, {type(reader._loss_of(t)).__name__ for t in range(len(labels.classes))}
+
+
+def _sharings(own, classes, losses):
     """What to compare, and notes on what is left out."""
-    different = {tuple(labels.tolist()) for labels in classes if len(labels) > 1}
-    if len(different) > 1 and own != "pooled":
-        return list(dict.fromkeys((BASELINE, own))), ["no pooled fit: the tasks' labels differ"]
+    different = {
+        None if labels is None else tuple(labels.tolist())
+        for labels in classes
+        if labels is None or len(labels) > 1
+    }
+    for what, kinds in (("labels", different), ("losses", losses)):
+        if len(kinds) > 1 and own != "pooled":
+            note = f"no pooled fit: the tasks' {what} differ"
+            return list(dict.fromkeys((BASELINE, own))), [note]
     return list(dict.fromkeys((BASELINE, "pooled", own))), []
 
 
