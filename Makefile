@@ -48,7 +48,7 @@ lint: .venv-test/.stamp
 
 # All but weightings_torchjd, which needs torchjd, and landmine, which needs its data.
 BENCHMARKS = fit_dense fit_sparse many_tasks transfer scale start_up predict \
-	sklearn_parity transfer_ladder forgetting verdict
+	sklearn_parity transfer_ladder forgetting verdict shifts yeast
 
 bench: .venv-bench/.stamp
 	@set -e; for name in $(BENCHMARKS); do \
