@@ -216,17 +216,18 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
         penalties,
         rng,
         *,
+        weighting=None,
         n_frozen_layers=0,
         layer_rates=None,
         alignments=(),
     ):
-        """The engine's view of a fit."""
+        """The engine's view of a fit; ``weighting`` may stand in for the estimator's."""
         from skmtl.engine.problem import Problem, Training  # imports numba
 
         n_rows = max(domain.X.shape[0] for domain in domains)
         training = Training(
             optimizer=self.optimizer_,
-            weighting=self.weighting_,
+            weighting=weighting or self.weighting_,
             rng=rng,
             batch_size=self._rows_of_a_batch(n_rows),
             dropout=float(self.dropout),
@@ -257,7 +258,7 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
         stored = {**self.__dict__, **_stored(problem.layout, problem.theta.copy())}
         return {name: value for name, value in stored.items() if _is_fitted_name(name)}
 
-    def _run(self, problem, watch, validate=None, pace=None, max_iter=None):
+    def _run(self, problem, watch, validate=None, phases=(), max_iter=None):
         """Train, with pauses as of ``skmtl.steps``; gives the history."""
         schedule = self._schedule(max_iter or self.max_iter)
 
@@ -271,7 +272,7 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
             yield snapshot
             with blas_threads(largest_product):
                 return run_lbfgs(problem, schedule, watch, snapshot)
-        training = EpochTraining(problem, schedule, watch, snapshot, validate, pace)
+        training = EpochTraining(problem, schedule, watch, snapshot, validate, phases)
 
         def so_far():
             history = training.history
@@ -297,7 +298,10 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
         return {**self._resume, "rng": rng}
 
     def _train_chunk(self, problem, resume):
-        """Train one epoch from where the last call left the optimizer, and store the result."""
+        """Train one epoch from where the last call left the optimizer, and store the result.
+
+        Gives the history of all calls.
+        """
         curves = "loss_curve_", "task_loss_curves_", "task_weights_path_"
         history = History(*(list(getattr(self, name, [])) for name in curves))
         if "state" in resume and resume["state"].shape == problem.state.shape:
@@ -319,6 +323,7 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
             "weighting_state": problem.weighting_state,
             "n_steps": problem.n_steps,
         }
+        return history
 
     def _first_theta(self, layout, rng, dtype, resume):
         """Random weights, or those of the last fit, if they are of the same network."""
@@ -340,7 +345,7 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
         by_task = history.n_iter, problem.n_tasks
         self.task_loss_curves_ = np.array(history.task_losses).reshape(by_task)
         self.task_weights_path_ = np.array(history.task_weights).reshape(by_task)
-        by_task = self.record_affinity or self.weighting_.needs_gram
+        by_task = self.record_affinity or problem.training.weighting.needs_gram
         self.task_affinity_ = problem.affinity() if by_task else None
         self.validation_scores_ = history.validation_scores or None
         self.best_validation_score_ = max(history.validation_scores, default=None)

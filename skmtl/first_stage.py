@@ -16,6 +16,8 @@ class FirstStage(NamedTuple):
         The objective by epoch.
     map_params : list of ndarray or None
         Of each source's feature map.
+    source_weights : ndarray of shape (n_sources,)
+        What each source weighed.
     rng_state : dict
         Of the fit's random generator at the end of the stage.
     ended : bool
@@ -25,6 +27,7 @@ class FirstStage(NamedTuple):
     pretrained: Any
     losses: list
     map_params: list
+    source_weights: Any
     rng_state: dict
     ended: bool
 

@@ -110,8 +110,9 @@ class EpochTraining:
         Gives the attributes of a fitted estimator, for whoever watches.
     validate : callable, default=None
         Gives the validation score; with it, theta ends as it was when this was best.
-    pace : Pace, default=None
-        Sets the problem's ``layer_rates``; training does not end by ``tol`` while it thaws layers.
+    phases : sequence of Pace or Rounds, default=()
+        Each is told of every ``n_alike`` epochs, by ``prepare``, before these; before its
+        ``n_epochs`` are over training does not end by ``tol``.
 
     Attributes
     ----------
@@ -119,11 +120,11 @@ class EpochTraining:
     ended : bool
     """
 
-    def __init__(self, problem, schedule, watch, snapshot, validate=None, pace=None):
+    def __init__(self, problem, schedule, watch, snapshot, validate=None, phases=()):
         self.history, self.ended = History(), False
         self._problem, self._schedule = problem, schedule
         self._watch, self._snapshot, self._validate = watch, snapshot, validate
-        self._pace = pace
+        self._phases = phases
         self._patience = _Patience(schedule.tol, schedule.n_iter_no_change)
         self._best_theta, self._best_score, self._n_reductions = None, -np.inf, 0
         one_by_one = watch.listens or validate is not None or schedule.verbose
@@ -159,9 +160,9 @@ class EpochTraining:
         problem, schedule, history = self._problem, self._schedule, self.history
         epoch = history.n_iter
         n = min(self._at_once, self._patience.n_left, n_epochs - epoch)
-        if self._pace is not None:
-            n = min(n, self._pace.n_alike(epoch))
-            problem.layer_rates[:] = self._pace.rates(epoch)
+        for phase in self._phases:
+            n = min(n, phase.n_alike(epoch))
+            phase.prepare(problem, epoch)
         rates = [
             schedule.rate(k, problem.n_rows, self._n_reductions) for k in range(epoch, epoch + n)
         ]
@@ -172,7 +173,7 @@ class EpochTraining:
             if curves.losses.size < n:
                 _tell_divergence(history.n_iter + 1, schedule.lr, problem.suspects())
                 return True
-            figures = curves.losses if self._validate is None else [-self._score()]
+            figures = [-self._score()] if self._validate else problem.watched(curves)
             if schedule.verbose:
                 _print_epoch(epoch, history.losses[-1], history.validation_scores)
         except KeyboardInterrupt:
@@ -184,7 +185,7 @@ class EpochTraining:
             return True
         if self._watch.epoch_end(self._snapshot):
             return True
-        if self._pace is not None and epoch < self._pace.n_thawing:
+        if any(epoch < phase.n_epochs for phase in self._phases):
             return False
         if [self._patience.has_run_out(figure) for figure in figures][-1]:
             if schedule.kind != "adaptive" or rates[-1] <= 1e-6:

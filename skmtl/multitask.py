@@ -10,7 +10,7 @@ from skmtl._compat import HasMethods, Interval, begin_fit, fit_context
 from skmtl.atomic import all_or_nothing
 from skmtl.base import Network
 from skmtl.engine.data import Domain, Task
-from skmtl.engine.forward import gate_weights, head_factor
+from skmtl.engine.forward import head_factor
 from skmtl.engine.layout import Architecture
 from skmtl.experts import experts_of, start_gates
 from skmtl.plugins.registry import resolve
@@ -124,12 +124,6 @@ class MultiTaskNetwork(Network):
         """U of ``head_rank``, stacked over experts where there are several; None without."""
         check_is_fitted(self)
         return head_factor(self._layout, self._theta)
-
-    @property
-    def task_gates_(self):
-        """The part of each expert in what each task reads; None where it depends on x."""
-        check_is_fitted(self)
-        return gate_weights(self._layout, self._theta)
 
     @property
     def task_groups_(self):

@@ -32,7 +32,7 @@ class Pace:
     unfreeze_every: int | None
 
     @property
-    def n_thawing(self):
+    def n_epochs(self):
         """The epoch from which on all layers are trained that ever are."""
         return (self.unfreeze_every or 0) * (self.n_layers - self.n_frozen)
 
@@ -40,12 +40,16 @@ class Pace:
         """Of each layer in an epoch, from the input up."""
         depth = np.arange(self.n_layers, 0, -1)
         rates = float(self.layer_decay) ** depth
-        if epoch < self.n_thawing:
+        if epoch < self.n_epochs:
             rates[depth * self.unfreeze_every > epoch] = 0
         return rates
 
+    def prepare(self, problem, epoch):
+        """Set the rates of an epoch."""
+        problem.layer_rates[:] = self.rates(epoch)
+
     def n_alike(self, epoch):
         """How many epochs have the same rates, from this one on."""
-        if epoch >= self.n_thawing:
+        if epoch >= self.n_epochs:
             return np.inf
         return self.unfreeze_every - epoch % self.unfreeze_every

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmtl.engine.forward import expert_outputs, in_blocks
+from skmtl.engine.forward import expert_outputs, gate_weights, in_blocks
 from skmtl.engine.layout import Architecture, layout_of
 from skmtl.rows import FLOATS, is_plain
 
@@ -46,6 +46,12 @@ class NetworkPredictor(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     @property
     def _layout(self):
         return layout_of(Architecture(**self._architecture))
+
+    @property
+    def task_gates_(self):
+        """The part of each expert in what each task reads; None where it depends on x."""
+        check_is_fitted(self)
+        return gate_weights(self._layout, self._theta)
 
     def _of_rows(self, X, function):
         """What a function of (layout, theta, inputs of the trunk) gives for rows; see in_blocks."""

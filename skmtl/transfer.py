@@ -10,12 +10,12 @@ from skmtl.fitting import History
 from skmtl.plugins.source_weightings import Uniform
 from skmtl.rows import FLOATS
 from skmtl.steps import run_to_the_end
-from skmtl.transfer_stages import TransferStages
+from skmtl.transfer_rounds import TransferRounds
 
 STRATEGIES = ("joint", "finetune", "source_only", "target_only", "pooled")
 
 
-class TransferNetwork(TransferStages):
+class TransferNetwork(TransferRounds):
     """Base of ``TransferClassifier`` and ``TransferRegressor``."""
 
     __metadata_request__fit = {
@@ -28,7 +28,7 @@ class TransferNetwork(TransferStages):
     __metadata_request__partial_fit = {"X_source": True, "y_source": True}
 
     _parameter_constraints = {
-        **TransferStages._parameter_constraints,
+        **TransferRounds._parameter_constraints,
         "lam": [Interval(Real, 0, None, closed="both")],
         "mu": [Interval(Real, 0, None, closed="left")],
         "alpha": [Interval(Real, 0, None, closed="left")],
@@ -39,6 +39,7 @@ class TransferNetwork(TransferStages):
         "unfreeze_every": [Interval(Integral, 1, None, closed="left"), None],
         "layer_decay": [Interval(Real, 0, 1, closed="right")],
         "source_model": [HasMethods(["predict"]), None],
+        "sharing": [str, HasMethods(["experts"])],
         "pretrain_max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "share_head": [StrOptions({"auto"}), "boolean"],
         "source_weighting": [StrOptions({"uniform", "n_samples"}), "array-like"],
@@ -134,6 +135,7 @@ class TransferNetwork(TransferStages):
             watch = stage = begin_fit(self, n_subtasks, X=X, y=y, sample_weight=sample_weight)
             self.pretrain_loss_curve_, ended = None, False
             pace = self._pace(two_stages or warm or pretrained is not None)
+            phases = [] if pace is None else [pace]
             if two_stages:
                 stage = watch.stage("source", self._n_pretrain_epochs)
                 pretrained, ended = self._pretrain(
@@ -148,14 +150,15 @@ class TransferNetwork(TransferStages):
                 parts, target_rows, rng, pretrained, self.freeze, resume=warm, pace=pace
             )
             validate = validate_on and self._scorer_of(problem, *validate_on)
+            phases += self._rounds(parts)
             history = History()
             if not ended:
-                history = yield from self._run(problem, stage, validate, pace)
+                history = yield from self._run(problem, stage, validate, phases)
             self._store(problem, history)
             if two_stages:
                 stage.end({})
             else:
-                self._keep_maps(parts, len(sources), problem)
+                self._keep_of_sources(parts, len(sources), problem, history)
             watch.end()
 
     def _partial_fit(self, X, y, sample_weight, X_source, y_source, known):
@@ -182,8 +185,8 @@ class TransferNetwork(TransferStages):
             problem = self._describe(
                 parts, target_rows, resume["rng"], pretrained, self.freeze, resume=not first
             )
-            self._train_chunk(problem, resume)
-            self._keep_maps(parts, len(sources), problem)
+            history = self._train_chunk(problem, resume)
+            self._keep_of_sources(parts, len(sources), problem, history)
         return self
 
     def _obstacle_to_partial_fit(self):

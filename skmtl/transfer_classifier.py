@@ -61,21 +61,28 @@ class TransferClassifier(Classification, TransferNetwork):
     source_model : estimator or None, default=None
         A fitted MLPClassifier of scikit-learn or estimator of skmtl to start from, best in a
         :class:`sklearn.frozen.FrozenEstimator`, which ``clone`` keeps fitted.
+    sharing : str or Sharing, default="hard"
+        How target and sources, where they are trained together, share the trunk: "hard", one for
+        all; "cgc", one for all beside one of its own for each; or another installed plugin. The
+        target is the first task.
     share_head : bool or "auto", default="auto"
         Whether source and target share a head; "auto": if they have the same labels.
     source_weighting : {"uniform", "n_samples"} or array-like, default="uniform"
-        Weights of several sources in :math:`L_s`, scaled to sum to 1.
+        Weights of several sources in :math:`L_s`, scaled to sum to 1. ``weighting="arml"`` learns
+        them from there.
     source_sample_weighting : str or SourceWeighting, default="uniform"
         Weights of the rows of each source in its loss, from how these compare with the target's
         rows: "uniform", "balanced", "discriminator_ratio", "kliep", "kmm", or an installed
         plugin. It sees rows as they come, or scaled by ``standardize``, before any feature map.
+        "tradaboost" weighs them in rounds, by what the model gets wrong.
     standardize : {"per_domain"} or None, default=None
         "per_domain" scales the columns of each domain by its own mean and standard deviation
         (sparse ones without centring).
     loss : str or Loss, default="log_loss"
         :math:`L_s` and :math:`L_t`.
     weighting : str or Weighting, default="uniform"
-        Weights of the tasks on top of the coefficients, anew at each step.
+        Weights of the tasks on top of the coefficients, anew at each step. "arml" learns a weight
+        for each source, so that those that do not help the target fade; see ``source_weights_``.
     solver : str or Optimizer, default="adam"
         The optimizer, or "lbfgs" for SciPy's L-BFGS-B on all rows at once.
     learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
@@ -130,9 +137,12 @@ class TransferClassifier(Classification, TransferNetwork):
         Those of each head.
     map_params_ : list of ndarray or None
         Parameters of each source's feature map; None if the source took no part.
+    source_weights_ : ndarray of shape (n_sources,)
+        What each source weighs in :math:`L_s`: its ``source_weighting`` times the mean over the
+        last epoch of what ``weighting`` gave it; 0 if it took no part.
     source_sample_weights_ : list of ndarray or None
         Weights of the rows of each source, with mean 1 over those that have a label, 0 for the
-        others; None if the source took no part.
+        others, after the last round if there are rounds; None if the source took no part.
     n_iter_ : int
         Epochs run, of the last stage.
     loss_curve_ : list of float
@@ -146,6 +156,8 @@ class TransferClassifier(Classification, TransferNetwork):
     penalty_coefs_ : list of ndarray
         Matrices that the penalty learned of its own, such as the sparse part of
         ``SparseLowRank``; empty for most.
+    task_gates_ : ndarray of shape (n_tasks, n_experts) or None
+        The part of each expert in what each task reads; None where it depends on x.
     task_affinity_ : ndarray of shape (n_tasks, n_tasks) or None
         Mean cosine between the tasks' gradients at the parameters that they share, with
         ``record_affinity=True`` or a weighting that works on these gradients; above 0 the tasks
@@ -155,7 +167,7 @@ class TransferClassifier(Classification, TransferNetwork):
     best_validation_score_ : float or None
         The best of them; the weights are those of its epoch.
     loss_, penalty_, weighting_, optimizer_, feature_map_, map_penalty_, \
-            source_sample_weighting_ : plugins
+            source_sample_weighting_, sharing_ : plugins
         What the parameters of these names stand for.
 
     See Also
@@ -205,6 +217,7 @@ class TransferClassifier(Classification, TransferNetwork):
         unfreeze_every=None,
         layer_decay=1.0,
         source_model=None,
+        sharing="hard",
         share_head="auto",
         source_weighting="uniform",
         source_sample_weighting="uniform",
@@ -244,6 +257,7 @@ class TransferClassifier(Classification, TransferNetwork):
         self.unfreeze_every = unfreeze_every
         self.layer_decay = layer_decay
         self.source_model = source_model
+        self.sharing = sharing
         self.share_head = share_head
         self.source_weighting = source_weighting
         self.source_sample_weighting = source_sample_weighting

@@ -44,6 +44,7 @@ class TransferData(Network):
         self.source_sample_weighting_ = resolve(
             "source_weightings", self.source_sample_weighting, "source_sample_weighting"
         )
+        self.sharing_ = resolve("sharings", self.sharing, "sharing")
         self._check_alignment()
         X = self._validate_X(X, reset=reset)
         labels = self._read_labels(y, known=known, estimator=self)

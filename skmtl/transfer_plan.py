@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skmtl.rounds import mean_one
 from skmtl.tasks import union_of_labels
 
 
@@ -198,23 +199,11 @@ def weigh_source_rows(weighting, number, X, y, target_rows, y_target, rng):
     ValueError
         If the weighting compares rows of different columns, or gives what is no weight.
     """
-    name = type(weighting).__name__
     if weighting.reads_rows and X.shape[1] != target_rows.shape[1]:
         raise ValueError(
             f"source_sample_weighting={weighting!r} compares rows of source and target, which need "
             f"the same columns: X has {target_rows.shape[1]}, X_source[{number}] has {X.shape[1]}. "
-            "Use 'uniform' or 'balanced'."
+            "Use 'uniform', 'balanced' or 'tradaboost'."
         )
-    weights = np.asarray(weighting.weigh(X, y, target_rows, y_target, rng), np.float64)
-    if weights.shape != X.shape[:1]:
-        raise ValueError(
-            f"{name}.weigh must give a weight for each of the {X.shape[0]} labelled rows of "
-            f"X_source[{number}]. It gave an array of shape {weights.shape}."
-        )
-    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
-        raise ValueError(
-            f"{name}.weigh must give finite weights >= 0, not all 0, for X_source[{number}]. It "
-            f"gave weights from {weights.min()} to {weights.max()}: scale the columns (standardize="
-            "'per_domain'), or use another source_sample_weighting."
-        )
-    return weights / weights.mean()
+    given = weighting.weigh(X, y, target_rows, y_target, rng)
+    return mean_one(weighting, "weigh", number, given, X.shape[0])

@@ -7,8 +7,11 @@ import numpy as np
 from skmtl.engine.blocks import map_block_table
 from skmtl.engine.data import Domain, Task
 from skmtl.engine.layout import Architecture
+from skmtl.experts import experts_of, start_gates
 from skmtl.first_stage import FirstStage, start_of
 from skmtl.pace import Pace
+from skmtl.plugins.sharings import Hard
+from skmtl.plugins.weightings import Uniform
 from skmtl.source import as_pretrained, read_source_model, take_weights
 from skmtl.steps import run_to_the_end
 from skmtl.tasks import kept, observed
@@ -64,13 +67,14 @@ class TransferStages(TransferData):
         def train():
             run = self._run(problem, watch, max_iter=self._n_pretrain_epochs)
             history = run_to_the_end(run)
-            self._keep_maps(parts, len(sources), problem)
+            self._keep_of_sources(parts, len(sources), problem, history)
             stopped = watch.end(self._fitted_as_of(problem))
             numbers = self._numbers(parts[0].head)
             return FirstStage(
                 as_pretrained(problem, self._task_classes[0], numbers),
                 history.losses,
                 self.map_params_,
+                self.source_weights_,
                 rng.bit_generator.state,
                 history.interrupted or stopped,
             )
@@ -78,6 +82,7 @@ class TransferStages(TransferData):
         stage = train() if stages is None else stages.get(start_of(problem), train)
         rng.bit_generator.state = stage.rng_state
         self.pretrain_loss_curve_, self.map_params_ = list(stage.losses), list(stage.map_params)
+        self.source_weights_ = stage.source_weights.copy()
         return stage.pretrained, stage.ended
 
     def _plan(self, strategy, target, row_weight, sources):
@@ -120,7 +125,8 @@ class TransferStages(TransferData):
         return parts
 
     def _heads_of(self, target, sources):
-        share = True if self.strategy == "pooled" else self.share_head
+        one_head = self.strategy == "pooled" or self.sharing_.shares_heads
+        share = True if one_head else self.share_head
         return self._assign_heads(target, sources, share)
 
     def _validation_rows_of(self, part, X_val, y_val, rng):
@@ -148,6 +154,7 @@ class TransferStages(TransferData):
         aligned = self._aligned_parts(parts)
         map_starts = [self._map_start(part, parts[0], target_rows, rng) for part in parts]
         heads = list(dict.fromkeys(part.head for part in parts))
+        sharing = self._sharing_of(parts)
         head_classes = [self._head_classes[head] for head in heads]
         hidden = self._widths("hidden_layer_sizes")
         n_features = hidden[-1] if hidden and self._aligns_shared else n_inputs
@@ -173,15 +180,18 @@ class TransferStages(TransferData):
                 head_hidden=self._widths("head_layer_sizes"),
                 n_outputs=tuple(self._n_outputs(classes, self.loss_) for classes in head_classes),
                 task_heads=tuple(heads.index(part.head) for part in parts),
-                gate_mask=((True,),) * len(parts),
                 map_sizes=tuple(map_start.size for map_start in map_starts),
                 alignment_sizes=tuple(start.size for start in alignment_starts),
+                **experts_of(sharing, len(parts), hidden),
             )
         )
+        if layout.architecture.n_experts > 1:
+            self._check_experts(pretrained, aligned)
         theta = self._first_theta(layout, rng, dtype, resume)
         if not resume:
             ours = slice(layout.map_offsets[0], layout.alignment_offsets[-1])
             theta[ours] = np.concatenate([*map_starts, *alignment_starts])
+            start_gates(sharing, layout, theta, rng)
         penalties = self._penalties(layout, theta, parts, map_starts, pretrained, resume)
         if not resume:
             self._set_units(layout, parts, pretrained)
@@ -192,6 +202,7 @@ class TransferStages(TransferData):
             [self._task_of(d, part, layout) for d, part in enumerate(parts)],
             penalties,
             rng,
+            weighting=self._weighting_of(parts),
             n_frozen_layers=freeze,
             layer_rates=None if pace is None else pace.rates(0),
             alignments=[
@@ -199,6 +210,29 @@ class TransferStages(TransferData):
                 for d in aligned
             ],
         )
+
+    def _weighting_of(self, parts):
+        """That of the estimator; but sources alone have no main task, and weigh what they do."""
+        lacks_main = self.weighting_.has_main_task and parts[0].source is not None
+        return Uniform() if lacks_main else self.weighting_
+
+    def _sharing_of(self, parts):
+        """That of the estimator where target and sources meet; else there is one trunk."""
+        meet = parts[0].source is None and len(parts) > 1
+        return self.sharing_ if meet else Hard()
+
+    def _check_experts(self, pretrained, aligned):
+        """Whether several experts suit the other parameters."""
+        if pretrained is not None:
+            raise ValueError(
+                f"sharing={self.sharing!r} has several trunks, and a source_model is the start of "
+                "one: use sharing='hard' or 'pooled'."
+            )
+        if aligned and self._aligns_shared:
+            raise ValueError(
+                f"map_penalty={self.map_penalty!r} aligns what one trunk gives, and sharing="
+                f"{self.sharing!r} has several: use where='input', or sharing='hard' or 'pooled'."
+            )
 
     def _set_units(self, layout, parts, pretrained):
         """Set the units in which the heads learn, where labels are numbers."""
@@ -210,6 +244,10 @@ class TransferStages(TransferData):
     def _as_learned(self, y, head):
         """Encoded y as the network learns it."""
         return y
+
+    def _read_outputs(self, out, head):
+        """What the outputs of a head say: class probabilities."""
+        return self.loss_.proba(out)
 
     @property
     def _aligns_shared(self):
@@ -299,13 +337,16 @@ class TransferStages(TransferData):
                 )
         return penalties
 
-    def _keep_maps(self, parts, n_sources, problem):
-        """Leave the parameters of the trained feature maps in ``map_params_``."""
-        self.map_params_ = [None] * n_sources
+    def _keep_of_sources(self, parts, n_sources, problem, history):
+        """Leave the trained feature maps in ``map_params_``, the weights in ``source_weights_``."""
+        self.map_params_, self.source_weights_ = [None] * n_sources, np.zeros(n_sources)
         offsets = problem.layout.map_offsets
+        total = sum(part.coefficient for part in parts if part.source is not None)
         for d, part in enumerate(parts):
             if part.source is not None:
                 self.map_params_[part.source] = problem.theta[offsets[d] : offsets[d + 1]].copy()
+                factor = history.task_weights[-1][d] if history.task_weights else 1.0
+                self.source_weights_[part.source] = part.coefficient / total * factor
 
     def _pace(self, has_weights):
         """How fast the layers that came from a source are trained; None: all alike."""
@@ -323,10 +364,10 @@ class TransferStages(TransferData):
             )
         n_layers = len(self._widths("hidden_layer_sizes"))
         pace = Pace(n_layers, min(self.freeze, n_layers), self.layer_decay, self.unfreeze_every)
-        if pace.n_thawing >= self.max_iter:
+        if pace.n_epochs >= self.max_iter:
             raise ValueError(
                 f"unfreeze_every={self.unfreeze_every} trains all {n_layers - self.freeze} layers "
-                f"from epoch {pace.n_thawing + 1} on, but max_iter={self.max_iter}: lower one or "
+                f"from epoch {pace.n_epochs + 1} on, but max_iter={self.max_iter}: lower one or "
                 "raise the other."
             )
         return pace

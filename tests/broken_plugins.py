@@ -22,6 +22,8 @@ from skmtl.plugins.losses import LogLoss
 from skmtl.plugins.optimizers import SGD
 from skmtl.plugins.penalties import L1, L2
 from skmtl.plugins.sharings import Hard, LearnedGroups
+from skmtl.plugins.source_weightings import TrAdaBoost
+from skmtl.plugins.source_weightings import Uniform as Ones
 from skmtl.plugins.weightings import Uniform
 
 log_loss, l1, l2, sgd, uniform = (
@@ -627,6 +629,11 @@ class FirstTaskFirst(Weighting):
             weights[t] = 1.0 / (t + 1.0)
 
 
+@breaks("check_weighting_order", "Treat all tasks alike, whatever their place")
+class LastTaskLast(FirstTaskFirst):
+    has_main_task = True
+
+
 @breaks("check_weighting_absent", r"Leave tasks with n_labels\[t\] == 0 out of sums")
 class CountsTheAbsent(Weighting):
     @staticmethod
@@ -728,6 +735,66 @@ class ReadsUnannounced(SourceWeighting):
 
     def weigh(self, X_source, y_source, X_target, y_target, rng):
         return 1.0 + np.asarray(X_source[:, [0]].mean(axis=1)).ravel() ** 2
+
+
+class InRounds(SourceWeighting):
+    """Weighs no row before the fit, for those below to weigh them in rounds."""
+
+    reads_rows = False
+
+    def __init__(self, n_rounds=2, every=3):
+        self.n_rounds, self.every = n_rounds, every
+
+    def weigh(self, X_source, y_source, X_target, y_target, rng):
+        return np.ones(X_source.shape[0])
+
+
+@breaks("check_source_weights_rounds", "n_rounds=2, and no reweigh. Define reweigh")
+class RoundsOfNothing(InRounds):
+    pass
+
+
+@breaks("check_source_weights_rounds", "has a reweigh, and n_rounds=0")
+class ReweighsInNoRound(Ones):
+    def reweigh(self, weights, y_source, predicted, round):
+        return weights
+
+
+@breaks("check_source_weights_rounds", "neither classes nor numbers: not today; not today")
+class RefusesAll(InRounds):
+    def reweigh(self, weights, y_source, predicted, round):
+        raise ValueError("not today")
+
+
+@breaks("check_source_weights_rounds", "In round 0 reweigh gives array.* finite numbers >= 0")
+class LeavesNothing(InRounds):
+    def reweigh(self, weights, y_source, predicted, round):
+        return 0 * weights
+
+
+@breaks("check_source_weights_rounds", "reweigh writes to its inputs")
+class WritesToTheWeights(InRounds):
+    def reweigh(self, weights, y_source, predicted, round):
+        weights *= 0.5
+        return weights
+
+
+@breaks("check_source_weights_rounds", "other weights for the same arguments. Keep nothing")
+class CountsItself(InRounds):
+    def reweigh(self, weights, y_source, predicted, round):
+        return weights + next(counter)
+
+
+@breaks("check_source_weights_rounds", "Treat all rows alike")
+class EarlierRowsMore(InRounds):
+    def reweigh(self, weights, y_source, predicted, round):
+        return weights / (1.0 + np.arange(weights.size))
+
+
+@breaks("check_source_weights_wrong_rows", "Is the sign of an exponent wrong")
+class BoostsWhatIsWrong(InRounds):
+    def reweigh(self, weights, y_source, predicted, round):
+        return 1 / TrAdaBoost().reweigh(1 / weights, y_source, predicted, round)
 
 
 # --- sharings ------------------------------------------------------------------------------------

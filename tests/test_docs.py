@@ -77,7 +77,7 @@ def test_the_page_on_plugins_is_complete(site):
     for kind in registry.KINDS:
         assert f"\n## {kind.capitalize().replace('_', ' ')}\n" in text
     files = {FILE.match(s)[1]: s for _, s in FENCE.findall(text) if FILE.match(s)}
-    assert sorted(files) == ["leader.py", "squared.py", "test_squared.py"]
+    assert sorted(files) == ["doubtful.py", "leader.py", "squared.py", "test_squared.py"]
     for name, snippet in files.items():
         (site / name).write_text(snippet)
     importlib.invalidate_caches()
@@ -87,6 +87,7 @@ def test_the_page_on_plugins_is_complete(site):
     for plugin, check in cases:
         check(plugin)
     check_plugin(importlib.import_module("leader").Leader())
+    check_plugin(importlib.import_module("doubtful").Doubtful())
 
 
 def test_the_catalogue_is_complete():

@@ -50,7 +50,7 @@ def test_rates_by_epoch(pace, epochs):
         later = np.arange(epoch, min(epoch + alike, len(epochs))).astype(int)
         assert all(epochs[k] == rates for k in later)
     trained = [pace.rates(k)[pace.n_frozen :].all() for k in range(len(epochs))]
-    assert trained == [k >= pace.n_thawing for k in range(len(epochs))]
+    assert trained == [k >= pace.n_epochs for k in range(len(epochs))]
 
 
 # --- what is trained when ------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from skmtl.plugins.base import SourceWeighting
 from skmtl.unsupervised import (
     KINDS,
     WITH_SOURCE,
+    coverage,
     dev_risk,
     entropy_score,
     importance_weighted_risk,
@@ -296,3 +297,39 @@ def test_rows_of_other_columns_cannot_be_compared():
     scorer = make_unsupervised_scorer("dev", X_source=X, y_source=y)
     with pytest.raises(ValueError, match="X has 3 columns and X_source has 2"):
         scorer(LogisticRegression().fit(X, y), np.zeros((5, 3)))
+
+
+# --- coverage ------------------------------------------------------------------------------------
+
+
+def test_coverage_by_hand():
+    X_source = np.arange(20.0)[:, None] ** 2
+    # The nearest other row lies 1, 1, 3, 5, ... 37 away.
+    within = np.quantile([1, *np.arange(1, 38, 2)], 0.95)
+    beyond = X_source[-1] + within * np.array([0.99, 1.01, 1.5])
+    X = np.append(X_source.ravel(), beyond)[:, None]
+    assert coverage(X_source, X, n_neighbors=1) == pytest.approx(21 / 23)
+    assert coverage(csr_array(X_source), csr_array(X), n_neighbors=1) == pytest.approx(21 / 23)
+
+
+def test_coverage_of_the_same_of_a_part_and_of_what_lies_elsewhere():
+    rng = np.random.default_rng(0)
+    X_source, X = rng.standard_normal((2, 2000, 3))
+    assert coverage(X_source, X) == pytest.approx(0.95, abs=0.015)
+    assert coverage(X_source, X[np.abs(X).max(axis=1) < 1]) > 0.99
+    assert coverage(X_source, np.vstack([X[:1000], X[:1000] + 9])) == pytest.approx(0.475, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "X_source, X, n_neighbors, match",
+    [
+        (np.zeros((9, 2)), np.zeros((4, 3)), 5, "X has 3 columns and X_source has 2"),
+        (np.zeros((5, 2)), np.zeros((4, 2)), 5, "an int from 1 to 4, .*Got 5"),
+        (np.zeros((5, 2)), np.zeros((4, 2)), 0, "an int from 1 to 4, .*Got 0"),
+        (np.zeros((5, 2)), np.zeros((4, 2)), 2.0, "Got 2.0"),
+        (np.full((5, 2), np.nan), np.zeros((4, 2)), 2, "X_source contains NaN"),
+    ],
+)
+def test_coverage_of_wrong_arguments(X_source, X, n_neighbors, match):
+    with pytest.raises(ValueError, match=match):
+        coverage(X_source, X, n_neighbors=n_neighbors)

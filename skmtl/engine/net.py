@@ -50,6 +50,8 @@ class NetBuilder:
         Whether the tasks' gradients are taken one by one.
     layer_rates : ndarray of shape (n_trunk,)
         The part of each step that each trunk layer goes; empty where all go all of it.
+    task_table : ndarray of tables.TASK
+        A record for each task; known after ``build``.
     has_prox : bool
         Whether a penalty is followed by proximal steps; known after ``build``.
     """
@@ -74,7 +76,7 @@ class NetBuilder:
         """NET, with the addresses of the functions of the plugins and of the engine."""
         a, training, dtype = self.layout.architecture, self.training, self.dtype
         self._add_maps()
-        tasks = self._build_tasks()
+        self.task_table = tasks = self._build_tasks()
         penalty_table, blocks = self._build_penalties()
         alignment_table = self._build_alignments()
         weighting_hp, weighting_n_hp = self._pack(training.weighting)

@@ -119,7 +119,7 @@ class Problem:
         self._keep = keep
         self.n_frozen, self.n_lazy = builder.n_frozen, builder.n_lazy
         self.layer_rates = builder.layer_rates
-        self._by_task = builder.by_task
+        self._by_task, self._task_table = builder.by_task, builder.task_table
         self.n_rows = max(domain["n_rows"] for domain in table)
         self.steps_per_epoch = builder.steps_per_epoch
         none = np.zeros(0, theta.dtype)
@@ -201,6 +201,38 @@ class Problem:
         self._weights_seen = curves[: n_finished + 1, n_tasks:-1]
         curves = curves[:n_finished]
         return Curves(curves[:, -1], curves[:, :n_tasks], curves[:, n_tasks:-1])
+
+    def set_label_weights(self, t, weight):
+        """Weigh the labels of a task anew.
+
+        Parameters
+        ----------
+        t : int
+        weight : ndarray of shape (n_labels,)
+            Above 0, in the order of the task's rows, which must ascend.
+        """
+        mine = self._rows.label_task == t
+        self._rows.label_weight[mine] = weight
+        self._task_table[t]["total_weight"] = np.sum(weight)
+
+    def watched(self, curves):
+        """What tells, epoch by epoch, whether training gets on.
+
+        J, which is not weighted; but where the weighting has a main task the others' terms count
+        as much as they weigh, or a task that fades would seem to be what is unlearned.
+
+        Parameters
+        ----------
+        curves : Curves
+
+        Returns
+        -------
+        ndarray of shape (n_epochs,)
+        """
+        if not self.training.weighting.has_main_task:
+            return curves.losses
+        coefficients = np.array([task.coefficient for task in self._tasks])
+        return curves.losses + (curves.task_weights - 1) * curves.task_losses @ coefficients
 
     def epoch_size(self):
         """Multiplications of an epoch, about."""

@@ -469,6 +469,10 @@ class Weighting(Plugin):
 
     #: Whether ``update`` reads the Gram matrix of the tasks' shared gradients.
     needs_gram = False
+    #: Whether the first task is the one that counts, of a transfer the target, and the others are
+    #: there to help it. Training then ends by the weighted objective. Of a transfer's stage without
+    #: the target it has no part.
+    has_main_task = False
 
     def n_state(self, n_tasks):
         """Give the length of the state, which starts at zero."""
@@ -503,7 +507,7 @@ class Weighting(Plugin):
 
 
 class SourceWeighting(Plugin):
-    """A rule that weighs the labelled rows of a source, once, before the fit.
+    """A rule that weighs the labelled rows of a source, before the fit, and in rounds during it.
 
     It is NumPy and SciPy, and is not compiled: ``hyper`` only checks the parameters.
     """
@@ -513,6 +517,10 @@ class SourceWeighting(Plugin):
     #: Whether ``weigh`` reads the rows. Source and target then need the same columns, and the
     #: target's rows are all that there are, ``X_unlabeled`` too; without, they may be missing.
     reads_rows = True
+    #: How often ``reweigh`` is called while target and source are trained together, each time
+    #: after ``every`` more epochs. A rule with rounds has both among its parameters.
+    n_rounds = 0
+    every = 1
 
     @abstractmethod
     def weigh(self, X_source, y_source, X_target, y_target, rng):
@@ -540,6 +548,28 @@ class SourceWeighting(Plugin):
         ValueError
             If a parameter is out of range, or it needs classes and there are none.
         """
+
+    def reweigh(self, weights, y_source, predicted, round):
+        """Weigh the rows anew, from what the model makes of them; needed with ``n_rounds``.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n_source_rows,)
+            What they weigh now, with a mean of 1.
+        y_source : ndarray of shape (n_source_rows,)
+            Class codes, or numbers.
+        predicted : ndarray of shape (n_source_rows, n_classes) or (n_source_rows,)
+            Class probabilities, or numbers, by the source's head, which is the target's where they
+            share one.
+        round : int
+            0, 1, ... ``n_rounds - 1``.
+
+        Returns
+        -------
+        ndarray of shape (n_source_rows,)
+            Finite numbers >= 0, not all 0. A fit scales them to a mean of 1.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has n_rounds, and no reweigh.")
 
 
 class Sharing(Plugin):

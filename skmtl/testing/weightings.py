@@ -67,10 +67,10 @@ def check_weighting_finite(weighting):
 
 @check
 def check_weighting_order(weighting):
-    """The order of the tasks does not matter, unless it draws from rng."""
+    """The order of the tasks, but a main one, does not matter, unless it draws from rng."""
     if _is_random(weighting):
         return  # which number a task draws depends on its place
-    order = np.array([2, 0, 1])
+    order = np.array([0, 2, 1] if weighting.has_main_task else [2, 0, 1])
     calls = _calls(weighting)
     weights = _weights(weighting, calls)
     moved = _weights(weighting, [_permuted(case, order) for case in calls])
@@ -78,7 +78,8 @@ def check_weighting_order(weighting):
         np.allclose(moved, weights[:, order], rtol=1e-6, atol=1e-9),
         f"With the tasks in another order the weights are {moved[-1]} where {weights[-1][order]} "
         "would be the same ones in that order.",
-        "Treat all tasks alike, whatever their place.",
+        "Treat all tasks alike, whatever their place; if the first is another matter, say so by "
+        "has_main_task.",
     )
 
 
@@ -133,9 +134,10 @@ def check_weighting_resume(weighting):
 
 @check
 def check_weighting_equal(weighting):
-    """Identical tasks get equal weights, unless it draws from rng."""
+    """Identical tasks, but a main one, get equal weights, unless it draws from rng."""
     if _is_random(weighting):
         return
+    first = int(weighting.has_main_task)
     for n_tasks in (2, N_TASKS):
         calls = []
         for case in _calls(weighting, n_tasks):
@@ -147,7 +149,7 @@ def check_weighting_equal(weighting):
                     gram=np.full_like(a["gram"], a["gram"][0, 0]),
                 )
             )
-        weights = _weights(weighting, calls)
+        weights = _weights(weighting, calls)[:, first:]
         require(
             np.isfinite(weights).all() and np.allclose(weights, weights[:, :1], rtol=1e-6),
             f"Tasks with equal losses and gradients weigh {weights[-1]}.",

@@ -18,6 +18,7 @@ from skmtl.plugins.feature_maps import (
     ResidualMLP,
     SubspaceAlignment,
 )
+from skmtl.plugins.feature_maps.moments import match_axes
 
 pytestmark = pytest.mark.nojit
 
@@ -223,6 +224,43 @@ def test_orthogonal_recovers_a_planted_rotation(seed, container):
         found, b = parts(theta, 4, 4)
         np.testing.assert_allclose(found, A, atol=1e-8)
         np.testing.assert_allclose(b, offset, atol=1e-8)
+
+
+@pytest.mark.parametrize("turn", [np.eye(2), -np.eye(2), np.array([[0, 1], [-1, 0]])])
+@pytest.mark.parametrize("seed", range(4))
+def test_orthogonal_finds_what_no_moment_tells(seed, turn):
+    """Axes of nearly one variance and no skewness: one cloud on this side, two on the other."""
+    rng = np.random.default_rng(seed)
+    means = np.array([[-1, 1], [-1, 1], [1.5, 0.5], [-0.5, -1.5]])
+
+    def draw():
+        return means[np.arange(400) % 4] + 0.5 * rng.standard_normal((400, 2))
+
+    A, b = parts(start(Orthogonal(), draw() @ turn.T, draw()), 2, 2)
+    found = means @ turn.T @ A + b
+    # The two clouds may change places, and the axes turn by some degrees: they lie 1.6 apart.
+    np.testing.assert_allclose(found[0], means[0], atol=0.6)
+    np.testing.assert_allclose(found[2:].mean(axis=0), means[2:].mean(axis=0), atol=0.6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_orthogonal_turns_nothing_where_columns_fit_as_they_are(seed):
+    """A round cloud has axes in any direction; moved and shrunken, it needs none of them."""
+    source, target = np.random.default_rng(seed).standard_normal((2, 300, 3))
+    A, b = parts(start(Orthogonal(), source, 0.7 * target + 1), 3, 3)
+    np.testing.assert_allclose(A, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(b, 0.7 * target.mean(axis=0) + 1 - source.mean(axis=0), atol=1e-12)
+
+
+@pytest.mark.parametrize("n_axes", [1, 2, 3])
+def test_axes_are_matched_to_the_nearest_rows(n_axes):
+    rng = np.random.default_rng(0)
+    rows = rng.exponential(size=(600, n_axes)) * np.linspace(2, 1, n_axes)
+    rows -= rows.mean(axis=0)
+    order = [1, 0, *range(2, n_axes)] if n_axes > 1 else [0]
+    Q = np.eye(n_axes)[:, order] * np.where(np.arange(n_axes) % 3, 1, -1)
+    np.testing.assert_allclose(match_axes(3 * rows @ Q, rows), Q.T, atol=1e-12)
+    np.testing.assert_array_equal(match_axes(rows, rows[::-1]), np.eye(n_axes))
 
 
 def test_orthogonal_is_scipys_procrustes_between_class_means():

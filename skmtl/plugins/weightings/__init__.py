@@ -1,5 +1,6 @@
 """Task weightings."""
 
+from skmtl.plugins.weightings.auxiliary import ARML
 from skmtl.plugins.weightings.impartial import IMTLG, AlignedMTL, NashMTL
 from skmtl.plugins.weightings.learned import FAMO, IMTLL, GradNorm, Uncertainty
 from skmtl.plugins.weightings.loss_based import DWA, RLW, GeometricMean, SmoothTchebycheff
@@ -9,6 +10,7 @@ from skmtl.plugins.weightings.uniform import Uniform
 from skmtl.plugins.weightings.upgrad import UPGrad
 
 __all__ = [
+    "ARML",
     "DWA",
     "FAMO",
     "IMTLG",
