@@ -35,7 +35,7 @@ COMMON = {
 
 
 # GridSearchCV takes minutes a seed.
-N_GRIDS = 5
+N_GRIDS = 3
 
 
 def timed(search, X, y, source):

@@ -4,15 +4,17 @@ import numpy as np
 
 from skmtl.tasks import encode_labels
 
-#: A label that the fitted estimator does not know, or rules out, counts as this probable.
-LEAST_PROBABILITY = 1e-3
+#: Part of the uniform distribution that is mixed into what an estimator says.
+SMOOTHING = 0.1
 
 
 def log_score(estimator, X, y):
-    """Mean log-probability of the true labels, over tasks: 0 at best.
+    """Mean log-probability of the true labels, over tasks.
 
-    It tells more of a few test rows than the share of labels that are right. Probabilities count as
-    .001 at least: in small folds, training rows may lack a class.
+    It tells more of a few test rows than the share of labels that are right. Probabilities are
+    mixed with a tenth of the uniform distribution over the labels that the estimator knows: in
+    small folds, training rows may lack a class, and one label of which an estimator is wrongly sure
+    would count as much as twenty others.
 
     Parameters
     ----------
@@ -47,4 +49,4 @@ def _log_probabilities(probabilities, known, labels, rows):
     columns = {label: j for j, label in enumerate(known.tolist())}
     column = np.array([columns.get(label, -1) for label in labels.tolist()])
     of_labels = np.where(column < 0, 0.0, probabilities[np.flatnonzero(rows), column])
-    return np.log(np.maximum(of_labels, LEAST_PROBABILITY))
+    return np.log((1 - SMOOTHING) * of_labels + SMOOTHING / len(known))
