@@ -17,7 +17,7 @@ from skmtl.report.source_scores import fit_source_only, source_scores
 from skmtl.report.steps import check_final_step, final_step, fit_with
 from skmtl.source import as_source
 from skmtl.tasks import encode_labels, union_of_labels
-from skmtl.transfer import STRATEGIES
+from skmtl.transfer import STRATEGIES, TransferNetwork
 
 COMMON_LABELS = "source_only", "pooled"
 RUNGS = ("source_only", "target_only", "pooled", "finetune", "joint")
@@ -184,7 +184,7 @@ def transfer_report(
 
 
 def _check_estimator(estimator):
-    check_final_step(estimator, "strategy", "TransferClassifier")
+    check_final_step(estimator, TransferNetwork, "TransferClassifier")
     several = isinstance(estimator, Pipeline) and len(estimator.steps) > 1
     if several and "X_source" not in (estimator.transform_input or ()):
         raise ValueError(

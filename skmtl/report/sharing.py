@@ -11,6 +11,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from skmtl._compat import n_samples, safe_indexing
 from skmtl.metrics import make_task_scorer, task_scores
 from skmtl.model_selection import MultiTaskKFold
+from skmtl.multitask import MultiTaskNetwork
 from skmtl.report.base import score_name
 from skmtl.report.paired import size_ratio
 from skmtl.report.sharing_report import BASELINE, MultiTaskReport
@@ -76,7 +77,7 @@ def multitask_report(estimator, X, Y, *, cv=5, scoring=None, n_jobs=None, random
     >>> report.sharings, report.task_names, len(report.rows)
     (['none', 'hard'], [0, 1, 2], 8)
     """
-    check_final_step(estimator, "sharing", "MultiTaskClassifier")
+    check_final_step(estimator, MultiTaskNetwork, "MultiTaskClassifier")
     last = final_step(estimator)
     labels, losses = _read(last, Y)
     n_tasks = labels.codes.shape[1]

@@ -20,10 +20,9 @@ def final_step(estimator):
     return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
 
 
-def check_final_step(estimator, parameter, kind):
-    """Complain about an estimator whose last step is not of the kind that has a parameter."""
-    last = final_step(estimator)
-    if not hasattr(last, "get_params") or parameter not in last.get_params(deep=False):
+def check_final_step(estimator, base, kind):
+    """Complain about an estimator whose last step does not inherit from a base."""
+    if not isinstance(final_step(estimator), base):
         raise TypeError(
             f"estimator must be a {kind}, or a Pipeline that ends in one; got {estimator!r}"
         )
