@@ -32,10 +32,8 @@ COMMON = {
     "max_iter": 40,
     "pretrain_max_iter": 100,
 }
-
-
 # GridSearchCV takes minutes a seed.
-N_GRIDS = 3
+N_GRIDS = 2
 
 
 def timed(search, X, y, source):

@@ -49,7 +49,7 @@ class TransferStages(TransferData):
             if has_classes:
                 codes = source.codes[labelled]
                 y_source = heads.codes_in_head(codes, source.classes, heads.sources[s])
-            rows = source.X[labelled]
+            rows = source.X if labelled.size == source.X.shape[0] else source.X[labelled]
             weights = np.zeros(source.codes.size)
             weights[labelled] = weigh_source_rows(
                 self.source_sample_weighting_, s, rows, y_source, target_rows, y_target, rng
