@@ -44,6 +44,10 @@ class TransferClassifierCV(SharingSearch):
     mus : array-like of float, default=(0.01, 0.1, 1)
         Strengths of the penalty on the feature map, each > 0; of effect if there is a map or an
         alignment, and else left alone.
+    alphas : array-like of float or None, default=None
+        Strengths of the penalty on the weights, each > 0, for every candidate, the target alone
+        too; None: the estimator's. A target alone that is penalised too much looks as if the source
+        helped.
     strategies : tuple of {"joint", "finetune"}, default=("joint", "finetune")
         Ways to use the source, besides the ends of the surface.
     cv : int, cross-validation generator, iterable or None, default=None
@@ -79,7 +83,8 @@ class TransferClassifierCV(SharingSearch):
     best_estimator_ : TransferClassifier
         Refitted on all rows.
     best_params_ : dict
-        What was set for it: ``{"strategy": "target_only"}`` unless the verdict is "helps".
+        What was set for it: ``strategy="target_only"`` and what goes with that, unless the verdict
+        is "helps".
     best_sharing_params_ : dict
         Those of the best candidate that uses the source.
     best_score_ : float
@@ -102,9 +107,10 @@ class TransferClassifierCV(SharingSearch):
     lams_, mus_ : ndarray
         The inner axes of the surface.
     path_scores_ : ndarray of shape (n_lams, n_mus)
-        Mean scores of "joint" over them: of candidates that stopped early, where they stood.
+        Mean scores of "joint" over them, the best over ``alphas``: of candidates that stopped
+        early, where they stood.
     end_scores_ : dict
-        Mean scores of the other candidates by strategy, the best over ``mus``.
+        Mean scores of the other candidates by strategy, the best over ``mus`` and ``alphas``.
     scorer_name_ : str
         What the scores are.
     n_splits_ : int
@@ -149,6 +155,7 @@ class TransferClassifierCV(SharingSearch):
     _parameter_constraints = {
         **SharingSearch._parameter_constraints,
         "mus": ["array-like"],
+        "alphas": ["array-like", None],
         "strategies": ["array-like"],
     }
     _by_row = ("sample_weight",)
@@ -160,6 +167,7 @@ class TransferClassifierCV(SharingSearch):
         *,
         lams=(0.1, 0.3, 1.0, 3.0, 10.0),
         mus=(0.01, 0.1, 1.0),
+        alphas=None,
         strategies=STRATEGIES,
         cv=None,
         scoring=None,
@@ -174,6 +182,7 @@ class TransferClassifierCV(SharingSearch):
         self.estimator = estimator
         self.lams = lams
         self.mus = mus
+        self.alphas = alphas
         self.strategies = strategies
         self.cv = cv
         self.scoring = scoring
@@ -272,6 +281,10 @@ class TransferClassifierCV(SharingSearch):
         if not maps_or_aligns(estimator):
             self.mus_ = np.array([float(estimator.mu)])
         target_only = {"strategy": "target_only", **without_pretraining(estimator)}
+        if self.alphas is None:
+            alphas = [{}]
+        else:
+            alphas = [{"alpha": float(alpha)} for alpha in self._positive_numbers("alphas")]
         if y_source is None:
             return [Candidate(target_only, False)]
         sources = y_source if isinstance(y_source, tuple) else (y_source,)
@@ -296,17 +309,20 @@ class TransferClassifierCV(SharingSearch):
         for params in grid:
             if params["strategy"] != "finetune":
                 params.update(without_pretraining(estimator))
+        grid = [{**params, **alpha} for params in grid for alpha in alphas]
         return [
             *(
                 Candidate(params, True, {"stages": FirstStages()}, self._path_of(params))
                 for params in grid
             ),
-            Candidate(target_only, False),
+            *(Candidate({**target_only, **alpha}, False) for alpha in alphas),
         ]
 
     def _path_of(self, params):
         """What the candidates over ``lams`` have in common, if they start from one another."""
-        return params["mu"] if self.warm_path and params["strategy"] == "joint" else None
+        if not self.warm_path or params["strategy"] != "joint":
+            return None
+        return params["mu"], params.get("alpha")
 
     def _splits(self, y, codes):
         """Folds of the labelled rows."""
@@ -328,8 +344,11 @@ class TransferClassifierCV(SharingSearch):
         for candidate, mean in zip(candidates, means, strict=True):
             params = candidate.params
             if params["strategy"] == "joint":
-                place = np.searchsorted(self.lams_, params["lam"])
-                self.path_scores_[place, np.searchsorted(self.mus_, params["mu"])] = mean
+                place = tuple(
+                    np.searchsorted(axis, params[name])
+                    for axis, name in ((self.lams_, "lam"), (self.mus_, "mu"))
+                )
+                self.path_scores_[place] = np.fmax(self.path_scores_[place], mean)
             else:
                 known = self.end_scores_.get(params["strategy"], np.nan)
                 self.end_scores_[params["strategy"]] = np.fmax(known, mean)

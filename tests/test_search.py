@@ -169,6 +169,7 @@ def test_a_failed_search_leaves_nothing(search, data):
     [
         (transfer_search(lams=[0.0, 1.0]), r"lams must hold finite numbers > 0. Got \[0.0, 1.0\]"),
         (transfer_search(mus=[np.inf]), "mus must hold"),
+        (transfer_search(alphas=[0.0]), "alphas must hold"),
         (transfer_search(strategies=("joint", "other")), "strategies must hold some of"),
         (transfer_search(strategies=()), "strategies must hold some of"),
         (transfer_search(factor=1), "'factor' parameter"),
@@ -243,6 +244,24 @@ def test_the_surface_and_its_ends():
         if params["strategy"] == "joint":
             place = LAMS.index(params["lam"]), search.mus_.tolist().index(params["mu"])
             assert search.path_scores_[place] == mean
+
+
+def test_all_candidates_have_the_same_choice_of_alphas():
+    estimator = TransferClassifier(**QUICK, alpha=30.0)
+    X, y = blobs()
+    search = transfer_search(estimator, alphas=(1e-4, 30.0), min_epochs=15)
+    search.fit(X, y, **source_of())
+    results = search.cv_results_
+    ways = [
+        (params["strategy"], params.get("lam"), params["alpha"]) for params in results["params"]
+    ]
+    assert len(set(ways)) == len(ways) == 2 * (4 + len(LAMS))
+    scores = dict(zip(ways, results["mean_test_score"]))
+    for lam, row in zip(LAMS, search.path_scores_):
+        assert row == [max(scores["joint", lam, alpha] for alpha in (1e-4, 30.0))]
+    assert search.end_scores_["target_only"] == scores["target_only", None, 1e-4]
+    assert scores["target_only", None, 1e-4] > scores["target_only", None, 30.0]
+    assert search.best_params_["alpha"] == search.best_sharing_params_["alpha"] == 1e-4
 
 
 def test_mu_is_left_alone_where_it_has_no_effect():

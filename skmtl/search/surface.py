@@ -16,7 +16,11 @@ def plain_choice(estimator, candidates):
 
     def oddity(candidate):
         params = candidate.params
-        unlike = abs(params["mu"] - estimator.mu), abs(np.log(params.get("lam", 1.0)))
+        unlike = (
+            abs(params["mu"] - estimator.mu),
+            abs(np.log(params.get("lam", 1.0))),
+            abs(params.get("alpha", estimator.alpha) - estimator.alpha),
+        )
         return params["strategy"] != "finetune", *unlike
 
     choices = [c for c in candidates if c.params["strategy"] in ("finetune", "joint")]
