@@ -60,8 +60,8 @@ class FirstStages:
             return self._stages[start]
 
 
-def start_of(problem):
-    """A digest of all that tells apart two problems of estimators with the same parameters.
+def start_of(problem, classes):
+    """A digest of all that tells apart the first stages of estimators with the same parameters.
 
     Where anything reads the target's rows, as an alignment does, it differs from fold to fold.
 
@@ -69,6 +69,8 @@ def start_of(problem):
     ----------
     problem : Problem
         Not trained yet.
+    classes : ndarray or None
+        Labels of its first head: a head that is shared knows those of the target's fold too.
 
     Returns
     -------
@@ -78,7 +80,8 @@ def start_of(problem):
         [
             problem.theta,
             problem.training.rng.bit_generator.state,
-            [domain.X for domain in problem.domains],
+            [(domain.X, domain.also_rows) for domain in problem.domains],
             [(task.rows, task.y, task.weight, task.coefficient) for task in problem.tasks],
+            classes,
         ]
     )

@@ -204,9 +204,12 @@ class MultiTaskClassifierCV(SharingSearch):
         if _poolable(labels.classes):
             ways.insert(0, "pooled")
         return [
-            Candidate({"sharing": way, "lam": float(lam)}, shares, path=path)
+            Candidate(
+                {"sharing": way, "lam": float(lam)},
+                shares,
+                path=str(way) if self.warm_path else None,
+            )
             for way, shares in [*((way, True) for way in ways), ("none", False)]
-            for path in [str(way) if self.warm_path else None]
             for lam in self.lams_
         ]
 

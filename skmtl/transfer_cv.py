@@ -14,6 +14,7 @@ from skmtl.search.surface import (
     maps_or_aligns,
     plain_choice,
     possible_ends,
+    ways_to_share,
     without_pretraining,
 )
 from skmtl.tasks import encode_labels
@@ -292,24 +293,15 @@ class TransferClassifierCV(SharingSearch):
         n_epochs = as_many_steps(estimator, n_labelled, n_largest)
         target_only["max_iter"] = n_epochs
         source_classes = [encode_labels(s, **options).classes[0] for s in sources]
-        grid = [
-            {"strategy": strategy, "mu": float(mu)}
-            for strategy in possible_ends(classes, source_classes, estimator.share_head)
-            for mu in self.mus_
+        ways = [
+            *possible_ends(classes, source_classes, estimator.share_head),
+            *(way for way in ("finetune", "joint") if way in self.strategies),
         ]
-        if "finetune" in self.strategies:
-            tune = {"max_iter": n_epochs, "pretrain_max_iter": estimator._n_pretrain_epochs}
-            grid += [{"strategy": "finetune", "mu": float(mu), **tune} for mu in self.mus_]
-        if "joint" in self.strategies:
-            grid += [
-                {"strategy": "joint", "lam": float(lam), "mu": float(mu)}
-                for lam in self.lams_
-                for mu in self.mus_
-            ]
-        for params in grid:
-            if params["strategy"] != "finetune":
-                params.update(without_pretraining(estimator))
-        grid = [{**params, **alpha} for params in grid for alpha in alphas]
+        grid = [
+            {**params, **alpha}
+            for params in ways_to_share(estimator, ways, self.lams_, self.mus_, n_epochs)
+            for alpha in alphas
+        ]
         return [
             *(
                 Candidate(params, True, {"stages": FirstStages()}, self._path_of(params))
@@ -344,11 +336,8 @@ class TransferClassifierCV(SharingSearch):
         for candidate, mean in zip(candidates, means, strict=True):
             params = candidate.params
             if params["strategy"] == "joint":
-                place = tuple(
-                    np.searchsorted(axis, params[name])
-                    for axis, name in ((self.lams_, "lam"), (self.mus_, "mu"))
-                )
-                self.path_scores_[place] = np.fmax(self.path_scores_[place], mean)
+                row, column = self.lams_ == params["lam"], self.mus_ == params["mu"]
+                self.path_scores_[row, column] = np.fmax(self.path_scores_[row, column], mean)
             else:
                 known = self.end_scores_.get(params["strategy"], np.nan)
                 self.end_scores_[params["strategy"]] = np.fmax(known, mean)

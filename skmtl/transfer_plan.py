@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmtl.rounds import mean_one
 from skmtl.tasks import union_of_labels
 
 
@@ -177,33 +176,3 @@ def source_shares(weighting, n_labels):
                 f"sources, not all 0. Got {weighting!r} instead."
             )
     return weights / weights.sum() if len(weights) else weights
-
-
-def weigh_source_rows(weighting, number, X, y, target_rows, y_target, rng):
-    """Weights of the labelled rows of a source, with mean 1.
-
-    Parameters
-    ----------
-    weighting : SourceWeighting
-    number : int
-        Of the source, for messages.
-    X, y, target_rows, y_target, rng
-        As ``weigh`` gets them.
-
-    Returns
-    -------
-    ndarray of shape (n_rows,)
-
-    Raises
-    ------
-    ValueError
-        If the weighting compares rows of different columns, or gives what is no weight.
-    """
-    if weighting.reads_rows and X.shape[1] != target_rows.shape[1]:
-        raise ValueError(
-            f"source_sample_weighting={weighting!r} compares rows of source and target, which need "
-            f"the same columns: X has {target_rows.shape[1]}, X_source[{number}] has {X.shape[1]}. "
-            "Use 'uniform', 'balanced' or 'tradaboost'."
-        )
-    given = weighting.weigh(X, y, target_rows, y_target, rng)
-    return mean_one(weighting, "weigh", number, given, X.shape[0])

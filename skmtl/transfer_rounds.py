@@ -5,7 +5,8 @@ from functools import partial
 import numpy as np
 
 from skmtl.engine.forward import in_blocks, task_outputs
-from skmtl.rounds import Rounds, reweigh_rows
+from skmtl.rounds import Rounds
+from skmtl.source_rows import reweigh_rows
 from skmtl.transfer_stages import TransferStages
 
 

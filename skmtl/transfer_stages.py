@@ -13,10 +13,11 @@ from skmtl.pace import Pace
 from skmtl.plugins.sharings import Hard
 from skmtl.plugins.weightings import Uniform
 from skmtl.source import as_pretrained, read_source_model, take_weights
+from skmtl.source_rows import weigh_source_rows
 from skmtl.steps import run_to_the_end
 from skmtl.tasks import kept, observed
 from skmtl.transfer_data import TransferData
-from skmtl.transfer_plan import Part, coefficients, source_shares, weigh_source_rows
+from skmtl.transfer_plan import Part, coefficients, source_shares
 from skmtl.weights import label_weights
 
 
@@ -63,6 +64,7 @@ class TransferStages(TransferData):
         """
         parts = self._plan("source_only", target, row_weight, sources)
         problem = self._describe(parts, target_rows, rng, pretrained)
+        classes = self._task_classes[0]
 
         def train():
             run = self._run(problem, watch, max_iter=self._n_pretrain_epochs)
@@ -71,7 +73,7 @@ class TransferStages(TransferData):
             stopped = watch.end(self._fitted_as_of(problem))
             numbers = self._numbers(parts[0].head)
             return FirstStage(
-                as_pretrained(problem, self._task_classes[0], numbers),
+                as_pretrained(problem, classes, numbers),
                 history.losses,
                 self.map_params_,
                 self.source_weights_,
@@ -79,7 +81,7 @@ class TransferStages(TransferData):
                 history.interrupted or stopped,
             )
 
-        stage = train() if stages is None else stages.get(start_of(problem), train)
+        stage = train() if stages is None else stages.get(start_of(problem, classes), train)
         rng.bit_generator.state = stage.rng_state
         self.pretrain_loss_curve_, self.map_params_ = list(stage.losses), list(stage.map_params)
         self.source_weights_ = stage.source_weights.copy()

@@ -27,7 +27,7 @@ from skmtl.datasets import make_transfer_pair
 from skmtl.first_stage import FirstStages
 from skmtl.metrics import make_task_scorer
 from skmtl.search.scores import log_score
-from skmtl.search.verdict import repeats_of
+from skmtl.search.verdict import describe_folds
 from skmtl.steps import PausableFit
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -227,8 +227,10 @@ def test_repeats_have_seeds_of_their_own(first_stages):
 )
 def test_repeats_of_folds(cv, repeats):
     splits = list(cv.split(np.zeros(12)))
-    masks = [(train, np.isin(np.arange(12), test)) for train, test in splits]
-    assert repeats_of(splits, 12) == repeats_of(masks, 12) == repeats
+    masks = [tuple(np.isin(np.arange(12), rows) for rows in split) for split in splits]
+    numbers, masks = describe_folds(splits, 12), describe_folds(masks, 12)
+    assert numbers.repeats == masks.repeats == repeats
+    assert numbers.test_share == masks.test_share
 
 
 def test_the_surface_and_its_ends():
@@ -317,6 +319,25 @@ def test_folds_have_the_first_stage_of_finetune_in_common(first_stages, options,
     alone = clone(estimator).set_params(random_state=seed, **results["params"][tuned])
     for k, (train, test) in enumerate(search.cv):
         score = log_score(alone.fit(X[train], y[train], **source), X[test], y[test])
+        assert results[f"split{k}_test_score"][tuned] == score
+
+
+def test_first_stages_with_other_labels_differ(first_stages):
+    X, codes = blobs(n_classes=4)
+    y = np.array(list("abcd"))[codes]
+    rows, known = np.arange(60), codes < 2
+    held_out = [(y == label) | (known & (rows % 5 == k)) for k, label in enumerate("cd")]
+    cv = [(np.flatnonzero(~test), np.flatnonzero(test)) for test in held_out]
+    estimator = TransferClassifier(**QUICK, share_head=True)
+    search = transfer_search(estimator, strategies=("finetune",), cv=cv)
+    keywords = as_source(X[known] + 0.1, y[known])
+    results = search.fit(X, y, **keywords).cv_results_
+    assert len(set(first_stages)) == 2  # one head of a, b, d, the other of a, b, c
+    tuned = [params["strategy"] for params in results["params"]].index("finetune")
+    for k, (train, test) in enumerate(cv):
+        seed = np.random.RandomState(0).randint(np.iinfo(np.int32).max)
+        alone = clone(estimator).set_params(random_state=seed, **results["params"][tuned])
+        score = log_score(alone.fit(X[train], y[train], **keywords), X[test], y[test])
         assert results[f"split{k}_test_score"][tuned] == score
 
 

@@ -47,7 +47,7 @@ def test_standard_error_is_that_of_nadeau_and_bengio():
 
 
 def test_one_fold_tells_no_error():
-    one = Folds(0.25, np.zeros((1, 1), bool))
+    one = Folds(0.25, np.zeros((1, 1), bool), [0])
     assert paired(np.array([0.5]), one).std_error == np.inf
     assert verdict(np.array([[0.9]]), np.array([[0.1]]), one) == "no difference"
 

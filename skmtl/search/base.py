@@ -24,7 +24,6 @@ from skmtl.search.scores import log_score
 from skmtl.search.verdict import (
     describe_folds,
     gain_of_sharing,
-    repeats_of,
     verdict,
     within_one_standard_error,
 )
@@ -106,15 +105,15 @@ class SharingSearch(
         fitted on in every fold.
         """
         scorer = self._scorer(estimator)
-        repeats = repeats_of(splits, len(rows_to_split))
+        folds = describe_folds(splits, len(rows_to_split))
         rng = check_random_state(self.random_state)
-        seeds = rng.randint(np.iinfo(np.int32).max, size=repeats[-1] + 1)
+        seeds = rng.randint(np.iinfo(np.int32).max, size=folds.repeats[-1] + 1)
         race = Race(
             estimator,
             candidates,
             [
                 self._split(X, y, fit_params, rows_to_split, *split, seeds[repeat])
-                for split, repeat in zip(splits, repeats)
+                for split, repeat in zip(splits, folds.repeats)
             ],
             scorer,
             milestones=self._milestones(estimator),
@@ -127,7 +126,6 @@ class SharingSearch(
         self.n_splits_, self.scorer_name_ = len(splits), _name_of(self.scoring)
         self.cv_results_ = _results(candidates, scores, n_epochs, finished)
         shares = np.array([candidate.shares for candidate in candidates])
-        folds = describe_folds(splits, len(rows_to_split))
         reference = self._choose(scores, finished & ~shares)
         sharing = self._choose(scores, finished & shares)
         compared = scores[finished & shares], scores[finished & ~shares]

@@ -150,9 +150,8 @@ class Race:
         """Candidates that start from one another's weights; most start alone."""
         paths = {}
         for c, candidate in enumerate(self.candidates):
-            paths.setdefault(c if candidate.path is None else ("path", candidate.path), []).append(
-                c
-            )
+            start = ("alone", c) if candidate.path is None else ("path", candidate.path)
+            paths.setdefault(start, []).append(c)
         return list(paths.values())
 
     def _advance(self, chains, milestone):

@@ -13,8 +13,8 @@ def log_score(estimator, X, y):
 
     It tells more of a few test rows than the share of labels that are right. Probabilities are
     mixed with a tenth of the uniform distribution over the labels that the estimator knows: in
-    small folds, training rows may lack a class, and one label of which an estimator is wrongly sure
-    would count as much as twenty others.
+    small folds, training rows may lack a class, and a single label of which an estimator is wrongly
+    sure would outweigh many others.
 
     Parameters
     ----------

@@ -63,6 +63,29 @@ def without_pretraining(estimator):
     return reset
 
 
+def ways_to_share(estimator, strategies, lams, mus, n_epochs):
+    """What to set for each candidate that uses the source, with those that lean on it least last.
+
+    ``n_epochs`` are those of the target's stage of fine-tuning.
+    """
+    of_strategy = {
+        strategy: {"strategy": strategy, **without_pretraining(estimator)}
+        for strategy in strategies
+    }
+    of_strategy["finetune"] = {
+        "strategy": "finetune",
+        "max_iter": n_epochs,
+        "pretrain_max_iter": estimator._n_pretrain_epochs,
+    }
+    of_lam = {"joint": [{"lam": float(lam)} for lam in lams]}
+    return [
+        {**of_strategy[strategy], **lam, "mu": float(mu)}
+        for strategy in strategies
+        for lam in of_lam.get(strategy, [{}])
+        for mu in mus
+    ]
+
+
 def possible_ends(classes, source_classes, share_head):
     """Of "source_only" and "pooled" those that these labels allow."""
     try:

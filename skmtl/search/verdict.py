@@ -33,33 +33,18 @@ class Folds(NamedTuple):
         Test rows for each training row, on average.
     apart : ndarray of shape (n_folds, n_folds), bool
         Whether two folds have no test row in common; for each fold there is one at least.
+    repeats : list of int
+        Which repeat of the cross-validation each fold is of, from 0 on: within one, no row is
+        tested twice.
     """
 
     test_share: float
     apart: np.ndarray
-
-
-def tested_rows(splits, n_rows):
-    """Which rows each fold tests.
-
-    Parameters
-    ----------
-    splits : list of (train, test)
-        Row numbers, or masks.
-    n_rows : int
-
-    Returns
-    -------
-    ndarray of shape (n_folds, n_rows), bool
-    """
-    tested = np.zeros((len(splits), n_rows), bool)
-    for row, (_, test) in zip(tested, splits):
-        row[test] = True
-    return tested
+    repeats: list
 
 
 def describe_folds(splits, n_rows):
-    """Sizes and overlaps of the folds.
+    """Sizes, overlaps and repeats of the folds.
 
     Parameters
     ----------
@@ -71,30 +56,21 @@ def describe_folds(splits, n_rows):
     -------
     Folds
     """
-    tested = tested_rows(splits, n_rows)
+    tested = np.zeros((len(splits), n_rows), bool)
+    for row, (_, test) in zip(tested, splits):
+        row[test] = True
     apart = ~(tested.astype(float) @ tested.T > 0)
     lonely = ~apart.any(axis=1)  # as with random splits: any other fold will do
     apart[lonely] = True
     np.fill_diagonal(apart, False)
-    return Folds(float(np.mean([len(test) / len(train) for train, test in splits])), apart)
+    n_train = [np.arange(n_rows)[train].size for train, _ in splits]
+    return Folds(float(np.mean(tested.sum(axis=1) / n_train)), apart, _repeats_of(tested))
 
 
-def repeats_of(splits, n_rows):
-    """Number the repeats of a cross-validation: within one, no row is tested twice.
-
-    Parameters
-    ----------
-    splits : list of (train, test)
-        Row numbers, or masks.
-    n_rows : int
-
-    Returns
-    -------
-    list of int
-        Of each fold, from 0 on.
-    """
-    repeats, repeat, so_far = [], 0, np.zeros(n_rows, bool)
-    for rows in tested_rows(splits, n_rows):
+def _repeats_of(tested):
+    """Number the repeats, from which rows each fold tests."""
+    repeats, repeat, so_far = [], 0, np.zeros_like(tested[0])
+    for rows in tested:
         again = (so_far & rows).any()
         so_far, repeat = (rows, repeat + 1) if again else (so_far | rows, repeat)
         repeats.append(repeat)

@@ -18,7 +18,7 @@ from skmtl.plugins.feature_maps import (
     ResidualMLP,
     SubspaceAlignment,
 )
-from skmtl.plugins.feature_maps.moments import match_axes
+from skmtl.plugins.feature_maps.axes import match_axes
 
 pytestmark = pytest.mark.nojit
 

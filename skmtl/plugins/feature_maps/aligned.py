@@ -4,10 +4,10 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from skmtl.plugins.feature_maps.axes import match_axes
 from skmtl.plugins.feature_maps.linear import Affine
 from skmtl.plugins.feature_maps.moments import (
     column_means,
-    match_axes,
     mean_and_covariance,
     principal_axes,
     skewed_forwards,
