@@ -9,6 +9,8 @@ import copy
 
 import numpy as np
 
+from skmtl.threads import in_turn
+
 
 def run_to_the_end(fitting):
     """Go through a fit without pauses.
@@ -24,7 +26,8 @@ def run_to_the_end(fitting):
         What the generator returns.
     """
     try:
-        next(fitting)
+        with in_turn():
+            next(fitting)
         while True:
             fitting.send(np.inf)
     except StopIteration as end:
@@ -86,7 +89,8 @@ class PausableFit:
             if self._fitting is None:
                 X, y, fit_params = self._arguments
                 self._fitting = self._estimator._fitting(X, y, **fit_params)
-                next(self._fitting)
+                with in_turn():
+                    next(self._fitting)
             fitted = self._fitting.send(n_epochs)
         except StopIteration:
             self.finished, self._arguments, self._fitting = True, None, None

@@ -1,4 +1,4 @@
-"""How many threads BLAS uses while a fit runs.
+"""Fits side by side: how many threads BLAS uses meanwhile, and who is set up first.
 
 The products of small networks are over before a second thread has begun, so their fits hold BLAS to
 one thread; so do fits of large ones that run side by side, in threads of joblib say, which fill the
@@ -13,7 +13,10 @@ from contextlib import contextmanager
 #: take 0.1 ms on one core, in float32.
 LARGE = 2**23
 
-_lock = threading.Lock()
+#: Seconds that a fit waits at most for others to be set up.
+PATIENCE = 0.005
+
+_lock, _set_up = threading.Lock(), threading.Lock()
 _running = []  # for each fit, whether its products are large
 _limits = []  # what limits BLAS now, if anything
 
@@ -46,6 +49,24 @@ def _adapt():
         _limits.append(_controller().limit(limits=1, user_api="blas"))
     elif not _running and _limits:
         _limits.pop().restore_original_limits()
+
+
+@contextmanager
+def in_turn():
+    """Set up one fit after the other, as far as that takes no longer than PATIENCE.
+
+    What comes before training is Python. Two threads that do it at once pass the interpreter's lock
+    to and fro, are ready together after twice the time, and, if their fits are of a kind, meet
+    again at the next. In turn the second begins later, and they do not meet again: in a search with
+    fits of 35 ms two threads were 1.80 times as fast as one (quartiles 1.77 and 1.89), and in turn
+    1.88 times (1.80, 1.92).
+    """
+    has_turn = _set_up.acquire(timeout=PATIENCE)
+    try:
+        yield
+    finally:
+        if has_turn:
+            _set_up.release()
 
 
 @functools.cache

@@ -1,6 +1,7 @@
-"""Threads of BLAS during a fit."""
+"""Threads of BLAS during a fit, and fits that take turns."""
 
 import threading
+import time
 import warnings
 
 import numpy as np
@@ -97,3 +98,53 @@ def test_many_threads_of_fits_leave_them_as_they_were():
     for worker in workers:
         worker.join()
     assert n_threads() == {2}
+
+
+def in_threads(*functions):
+    workers = [threading.Thread(target=function) for function in functions]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(timeout=60)
+        assert not worker.is_alive()
+
+
+def test_fits_are_set_up_one_after_the_other(monkeypatch):
+    monkeypatch.setattr(threads, "PATIENCE", 60)
+    begun, running, most = threading.Barrier(3), [], []
+
+    def set_up():
+        begun.wait()
+        with threads.in_turn():
+            running.append(1)
+            most.append(len(running))
+            time.sleep(0.01)
+            running.pop()
+
+    in_threads(set_up, set_up, set_up)
+    assert most == [1, 1, 1]
+
+
+def test_who_is_set_up_for_long_does_not_hold_up_the_others():
+    with threads.in_turn():
+        entered = []
+
+        def set_up():
+            with threads.in_turn():
+                entered.append(1)
+
+        in_threads(set_up, set_up)
+        assert entered == [1, 1]
+        assert threads._set_up.locked()  # they have left the turn to whom it belongs
+    assert not threads._set_up.locked()
+
+
+def test_a_fit_within_another_one_gets_on():
+    with threads.in_turn():
+        MultiTaskClassifier(**QUICK).fit(*blobs())
+
+
+def test_a_set_up_that_fails_ends_its_turn():
+    with pytest.raises(ValueError, match="NaN"):
+        MultiTaskClassifier(**QUICK).fit(np.full((6, 2), np.nan), [0, 1] * 3)
+    assert not threads._set_up.locked()

@@ -12,9 +12,10 @@ LOW_32 = 2**32 - 1  # a mask
 # Below this many multiplications a loop beats the fixed cost of a BLAS call.
 SMALL_PRODUCT = 512
 # From so many rows on, b^T is written out if it is small: for a product with b^T BLAS copies both
-# factors, under a lock that all threads share. For 32 rows and a b of 64 x 32 that takes 1.7 us,
-# the plain product .8 and the transposition .4.
-MANY_ROWS = 32
+# factors into buffers that all threads share, so that two fits at once take these from each other's
+# cache. For 31 rows and a b of 64 x 64 that takes 3.5 us alone, transposition and plain product
+# 2.6; below 20 rows BLAS does without the copies.
+MANY_ROWS = 20
 
 
 def product(net, a, b, out):
