@@ -24,6 +24,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from benchmarks import report, texts
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
+GRIDS = texts.Grids(alphas=(1e-5, 1e-4, 1e-3, 1e-2), lams=(3, 10), source_alphas=(1e-4, 1e-3))
 FILES = "books.csv.gz", "movies.csv.gz"
 # DESIGN 7, measured with scikit-learn's models by k.
 FLOORS = {
@@ -71,7 +72,7 @@ def main():
     warnings.simplefilter("ignore", ConvergenceWarning)
     warnings.filterwarnings("ignore", message="y_pred contains classes not in y_true")
     data, start = load(args.data), time.perf_counter()
-    runs = texts.run_all(data, ks, n_seeds, args.jobs, share_head=True)
+    runs = texts.run_all(data, ks, n_seeds, args.jobs, GRIDS, share_head=True)
     common = np.isin(np.unique(data[3]), data[1])
     of_common = [[np.mean(r["recall"], where=common) for r in runs["source_only", k]] for k in ks]
     floors = [
@@ -85,7 +86,7 @@ def main():
     seconds = time.perf_counter() - start
     path = report.write(
         "books_movies_quick" if args.quick else "books_movies",
-        texts.settings_of(ks, n_seeds, args.jobs, share_head=True),
+        texts.settings_of(ks, n_seeds, args.jobs, GRIDS, share_head=True),
         texts.as_records(runs),
         seconds,
     )

@@ -38,6 +38,11 @@ class MultiTaskClassifierCV(SharingSearch):
     selection : {"best", "one_standard_error"}, default="best"
         "one_standard_error" takes, of those within one standard error of the best candidate, the
         one that shares least: its own way before pooling, and then the largest lam.
+    refit : {"verdict", "best"}, default="verdict"
+        What is fitted on all rows in the end. "verdict": the best candidate that shares, if the
+        verdict is "helps", else the best that does not. "best": the better of the two by mean
+        score, whatever the verdict; for where sharing that is missed costs as much as sharing
+        that is in vain.
     factor : float, default=3
         One in so many candidates goes on at each comparison, with so many times the epochs.
     min_epochs : int or "auto", default="auto"
@@ -123,6 +128,7 @@ class MultiTaskClassifierCV(SharingSearch):
         cv=None,
         scoring=None,
         selection="best",
+        refit="verdict",
         factor=3,
         min_epochs="auto",
         warm_path=False,
@@ -135,6 +141,7 @@ class MultiTaskClassifierCV(SharingSearch):
         self.cv = cv
         self.scoring = scoring
         self.selection = selection
+        self.refit = refit
         self.factor = factor
         self.min_epochs = min_epochs
         self.warm_path = warm_path

@@ -34,7 +34,7 @@ class TransferClassifierCV(SharingSearch):
     target alone, and the two pooled. All candidates race: after some epochs those with the best
     scores go on from where they are, the others stop. Then the best candidate that uses the source
     is compared with the target alone, fold by fold. If it is not better beyond the error of that
-    difference, the target alone is refitted: a source can hurt.
+    difference, the target alone is refitted, unless ``refit`` says otherwise: a source can hurt.
 
     Parameters
     ----------
@@ -57,11 +57,17 @@ class TransferClassifierCV(SharingSearch):
         one row, nothing can be held out: there is no verdict, and what is fitted is "finetune", or
         "joint" with the lam that is nearest to 1, with the mu that is nearest to the estimator's.
     scoring : str, callable or None, default=None
-        How to score on the folds. None is the mean log-probability of the true labels: of the few
-        labels that a target may have, it tells more than accuracy does.
+        How to score on the folds. None is the mean log-probability of the true labels, at the
+        temperature that suits the fold: of the few labels that a target may have, it tells more
+        than accuracy does.
     selection : {"best", "one_standard_error"}, default="best"
         "one_standard_error" takes, of those within one standard error of the best candidate, the
         one that leans on the source least: with the largest lam and then the largest mu.
+    refit : {"verdict", "best"}, default="verdict"
+        What is fitted on all rows in the end. "verdict": the best candidate that uses the source,
+        if the verdict is "helps", else the target alone. "best": the better of the two by mean
+        score, whatever the verdict; for where a source that is left out costs as much as one that
+        is used in vain.
     factor : float, default=3
         One in so many candidates goes on at each comparison, with so many times the epochs.
     min_epochs : int or "auto", default="auto"
@@ -85,7 +91,7 @@ class TransferClassifierCV(SharingSearch):
         Refitted on all rows.
     best_params_ : dict
         What was set for it: ``strategy="target_only"`` and what goes with that, unless the verdict
-        is "helps".
+        is "helps" or ``refit`` is "best".
     best_sharing_params_ : dict
         Those of the best candidate that uses the source.
     best_score_ : float
@@ -173,6 +179,7 @@ class TransferClassifierCV(SharingSearch):
         cv=None,
         scoring=None,
         selection="best",
+        refit="verdict",
         factor=3,
         min_epochs="auto",
         warm_path=False,
@@ -188,6 +195,7 @@ class TransferClassifierCV(SharingSearch):
         self.cv = cv
         self.scoring = scoring
         self.selection = selection
+        self.refit = refit
         self.factor = factor
         self.min_epochs = min_epochs
         self.warm_path = warm_path

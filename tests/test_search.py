@@ -26,7 +26,7 @@ from skmtl import (
 from skmtl.datasets import make_transfer_pair
 from skmtl.first_stage import FirstStages
 from skmtl.metrics import make_task_scorer
-from skmtl.search.scores import log_score
+from skmtl.search.scores import TEMPERATURES, log_score
 from skmtl.search.verdict import describe_folds
 from skmtl.steps import PausableFit
 
@@ -175,6 +175,7 @@ def test_a_failed_search_leaves_nothing(search, data):
         (transfer_search(factor=1), "'factor' parameter"),
         (task_search(lams=[]), "lams must hold"),
         (task_search(selection="worst"), "'selection' parameter"),
+        (transfer_search(refit=True), "'refit' parameter"),
     ],
 )
 def test_bad_parameters_are_named(search, match):
@@ -190,6 +191,12 @@ def test_bad_parameters_are_named(search, match):
 def related_pair(relatedness, seed=0):
     pair = make_transfer_pair(60, relatedness=relatedness, random_state=seed)
     return pair, as_source(pair.X_source, pair.y_source)
+
+
+def make_noise(y, n=90):
+    """Rows and labels that have nothing to do with each other."""
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(n, blobs()[0].shape[1])), rng.choice(y, n)
 
 
 def test_a_related_source_helps():
@@ -445,6 +452,19 @@ def test_one_standard_error_leans_on_the_source_least():
     assert least >= best
 
 
+def test_the_better_one_is_refitted_whatever_the_verdict():
+    X, y = blobs()
+    sources = [source_of(), as_source(*make_noise(y))]
+    for source in sources:
+        by_verdict = transfer_search().fit(X, y, **source)
+        by_score = transfer_search(refit="best").fit(X, y, **source)
+        assert by_score.verdict_ == by_verdict.verdict_
+        results = by_score.cv_results_
+        finished = np.where(results["finished"], results["mean_test_score"], -np.inf)
+        assert by_score.best_score_ == finished.max() >= by_verdict.best_score_
+        assert by_score.best_params_ == results["params"][by_score.best_index_]
+
+
 def test_scoring_by_name():
     search = transfer_search(scoring="accuracy").fit(*blobs(), **source_of())
     assert search.scorer_name_ == "accuracy"
@@ -486,13 +506,40 @@ def test_label_weights_are_split_with_the_rows():
 # --- the score ------------------------------------------------------------------------------------
 
 
+def at_best_temperature(probabilities, codes):
+    """The score by its formula, one temperature after the other."""
+    n_classes, scores = probabilities.shape[1], []
+    for temperature in TEMPERATURES:
+        powers = probabilities ** (1 / temperature)
+        p = (powers / powers.sum(axis=1, keepdims=True))[np.arange(len(codes)), codes]
+        scores.append(np.log(0.9 * p + 0.1 / n_classes).mean())
+    return max(scores)
+
+
 def test_log_score_is_the_mean_log_probability():
     X, y = blobs()
     clf = TransferClassifier(**QUICK).fit(X, y)
-    expected = np.log(0.9 * clf.predict_proba(X)[np.arange(len(y)), y] + 0.1 / 3).mean()
-    assert log_score(clf, X, y) == pytest.approx(expected)
+    p = clf.predict_proba(X).astype(float)
+    assert log_score(clf, X, y) == pytest.approx(at_best_temperature(p, y))
+    assert log_score(clf, X, y) >= np.log(0.9 * p[np.arange(len(y)), y] + 0.1 / 3).mean() - 0.01
     few = TransferClassifier(**QUICK).fit(X[y < 2], y[y < 2])
     assert log_score(few, X[y == 2], y[y == 2]) == pytest.approx(np.log(0.1 / 2))
+
+
+class Surer(TransferClassifier):
+    """One that is as right, and surer by a step of temperature."""
+
+    def predict_proba(self, X):
+        powers = super().predict_proba(X) ** (TEMPERATURES[1] / TEMPERATURES[0])
+        return powers / powers.sum(axis=1, keepdims=True)
+
+
+def test_log_score_does_not_tell_how_sure_an_estimator_is():
+    X, y = blobs()
+    plain = TransferClassifier((), solver="lbfgs", alpha=0.01, max_iter=500).fit(X, y)
+    surer = Surer((), solver="lbfgs", alpha=0.01, max_iter=500).fit(X, y)
+    assert not np.allclose(surer.predict_proba(X), plain.predict_proba(X), atol=1e-3)
+    assert log_score(surer, X, y) == pytest.approx(log_score(plain, X, y))
 
 
 def test_log_score_of_tasks_skips_holes():
@@ -501,7 +548,6 @@ def test_log_score_of_tasks_skips_holes():
     by_task = []
     for t, p in enumerate(clf.predict_proba(X)):
         seen = ~np.isnan(Y[:, t])
-        of_labels = p[seen, Y[seen, t].astype(int)]
-        by_task.append(np.log(0.9 * of_labels + 0.1 / p.shape[1]).mean())
+        by_task.append(at_best_temperature(p[seen].astype(float), Y[seen, t].astype(int)))
     assert log_score(clf, X, Y) == pytest.approx(np.mean(by_task))
     assert np.isnan(log_score(clf, X, np.full_like(Y, np.nan)))

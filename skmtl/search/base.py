@@ -61,6 +61,7 @@ class SharingSearch(
         "cv": ["cv_object"],
         "scoring": [str, callable, None],
         "selection": [StrOptions({"best", "one_standard_error"})],
+        "refit": [StrOptions({"verdict", "best"})],
         "factor": [Interval(Real, 1, None, closed="neither")],
         "min_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "warm_path": ["boolean"],
@@ -131,8 +132,13 @@ class SharingSearch(
         compared = scores[finished & shares], scores[finished & ~shares]
         self.transfer_gain_ = gain_of_sharing(*compared, folds)
         self.verdict_ = verdict(*compared, folds)
-        chosen = int(sharing if self.verdict_ == "helps" else reference)
-        self.best_score_ = self.cv_results_["mean_test_score"][chosen]
+        means = self.cv_results_["mean_test_score"]
+        if self.refit == "verdict":
+            takes_sharing = self.verdict_ == "helps"
+        else:
+            takes_sharing = means[sharing] > means[reference]
+        chosen = int(sharing if takes_sharing else reference)
+        self.best_score_ = means[chosen]
         self.best_sharing_params_ = candidates[sharing].params
         self.reason_ = (
             f"{self._what_is_shared} {_SAID[self.verdict_]}: gain {self.transfer_gain_}, over "
