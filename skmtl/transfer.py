@@ -151,6 +151,8 @@ class TransferNetwork(TransferRounds):
             )
             validate = validate_on and self._scorer_of(problem, *validate_on)
             phases += self._rounds(parts)
+            n_sources, parts = len(sources), [part.without_rows() for part in parts]
+            del target, row_weight, sources  # by row, and not needed while epochs run
             history = History()
             if not ended:
                 history = yield from self._run(problem, stage, validate, phases)
@@ -158,7 +160,7 @@ class TransferNetwork(TransferRounds):
             if two_stages:
                 stage.end({})
             else:
-                self._keep_of_sources(parts, len(sources), problem, history)
+                self._keep_of_sources(parts, n_sources, problem, history)
             watch.end()
 
     def _partial_fit(self, X, y, sample_weight, X_source, y_source, known):
