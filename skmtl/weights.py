@@ -106,7 +106,7 @@ def _check_one(class_weight, task_classes):
 
 
 def rows_that_weigh(weight, rows=EVERY):
-    """Those rows whose labels have a weight above 0; EVERY if these are all.
+    """Those rows whose labels have a weight above 0; a slice where these are all.
 
     Parameters
     ----------
@@ -117,11 +117,11 @@ def rows_that_weigh(weight, rows=EVERY):
 
     Returns
     -------
-    ndarray of int or EVERY
+    ndarray of int or slice
     """
     if rows is not EVERY:
         return rows[weight[rows] > 0]
-    return EVERY if weight.all() else np.flatnonzero(weight).astype(np.int32)
+    return slice(weight.size) if weight.all() else np.flatnonzero(weight).astype(np.int32)
 
 
 def label_weights(codes, classes, weight, class_weight):

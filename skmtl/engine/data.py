@@ -25,8 +25,8 @@ class Domain(NamedTuple):
 class Task(NamedTuple):
     """The observed labels of a task.
 
-    ``rows`` are distinct rows of the domain's X, or EVERY. ``y`` holds encoded labels, ``weight``
-    what they weigh: numbers above zero, or True for 1.
+    ``rows`` are distinct rows of the domain's X, an array or a slice. ``y`` holds encoded labels,
+    ``weight`` what they weigh: numbers above zero, or True for 1.
     """
 
     domain: int
@@ -152,7 +152,8 @@ def _side_by_side(tasks, n_rows, dtype):
     weight = np.empty_like(y) if one_weight is None else one_weight
     for j, task in enumerate(tasks.values()):
         in_order = slice(None)
-        if task.rows is not EVERY and (task.rows[1:] < task.rows[:-1]).any():
+        is_array = isinstance(task.rows, np.ndarray)
+        if is_array and (task.rows[1:] < task.rows[:-1]).any():
             in_order = np.argsort(task.rows)
         y[:, j] = task.y[in_order]
         if one_weight is None:
