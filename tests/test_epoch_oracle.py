@@ -479,7 +479,8 @@ def test_kernels_write_within_their_buffers(case, full, monkeypatch):
     monkeypatch.setattr(Records, "zeros", zeros_with_margins)
     problem, _ = case.build()
     record = problem._batch_buffers(full)[1]
-    _, fields = next(kept for kept in problem._records.kept if kept[0] is record)
+    records, _ = problem._buffers[full]
+    _, fields = next(kept for kept in records.kept if kept[0] is record)
     work = record.fields
     for name, array in fields.items():
         if not isinstance(array, np.ndarray):

@@ -50,11 +50,13 @@ def place_domains(builder, full):
     return table_of(tables.DOMAIN, placed), Sizes(n_rows, n_entries, n_x, n_z, map_work)
 
 
-def allocate(builder, net, full, **lasting):
+def allocate(records, builder, net, full, **lasting):
     """Records DATA and WORK, and the losses in WORK.
 
     Parameters
     ----------
+    records : Records
+        Makes them, and keeps the buffers.
     builder : NetBuilder
         After ``build``.
     net : record NET
@@ -100,7 +102,7 @@ def allocate(builder, net, full, **lasting):
     def floats(n):
         return dtype.itemsize * n
 
-    buffers = builder.records.zeros(
+    buffers = records.zeros(
         {
             "n_rows": ints(n_domains),
             "rotation": ints(n_domains),
@@ -153,7 +155,7 @@ def allocate(builder, net, full, **lasting):
     )
     if not has_slopes:
         buffers["slope"], buffers["head_slope"] = buffers["activation"], buffers["head_activation"]
-    work = builder.records.make(
+    work = records.make(
         tables.WORK,
         delta_size=delta_size,
         catch_up_work_size=catch_up_work,
@@ -165,5 +167,5 @@ def allocate(builder, net, full, **lasting):
         **buffers,
         **lasting,
     )
-    data = builder.records.make(tables.DATA, domains=table)
+    data = records.make(tables.DATA, domains=table)
     return data, work, losses

@@ -217,7 +217,7 @@ class Problem:
         if rows.label_weight.size < rows.label_y.size:
             self._rows[d] = rows = rows.weighed_one_by_one()
             self._builder.table[d] |= rows.fields()
-            self._buffers.clear()  # which have the old address
+            self.rest()  # the buffers have the old address
         rows.label_weight[rows.places_of(t)] = weight
         self._task_table[t]["total_weight"] = np.sum(weight)
 
@@ -331,6 +331,10 @@ class Problem:
         )
         return total
 
+    def rest(self):
+        """Let go of the buffers of a step, which come anew with the next: a fit may wait long."""
+        self._buffers.clear()
+
     def _bare(self, theta):
         """The same problem without penalties and alignments, at theta."""
         return Problem(self.layout, theta, self.domains, self.tasks, (), self.training)
@@ -338,7 +342,9 @@ class Problem:
     def _batch_buffers(self, full):
         """DATA, WORK and the losses in it, for batches or for all rows at once."""
         if full not in self._buffers:
-            self._buffers[full] = allocate(
+            records = Records()
+            made = allocate(
+                records,
                 self._builder,
                 self._net.fields,
                 full,
@@ -347,7 +353,8 @@ class Problem:
                 cosine=self._cosine,
                 n_cosines=self._n_cosines,
             )
-        return self._buffers[full]
+            self._buffers[full] = records, made
+        return self._buffers[full][1]
 
 
 def _all_finite(parts):
