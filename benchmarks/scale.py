@@ -125,22 +125,22 @@ def traced_memory(X, y):
     """The same of ours; also what is held when the first epoch begins, and by which lines."""
     from skmtl.engine.problem import Problem
 
-    found, run_epoch = {}, Problem.epoch
+    found, run_epochs = {}, Problem.epochs
 
-    def epoch(problem, lr):
-        value = run_epoch(problem, lr)
+    def epochs(problem, rates):
+        curves = run_epochs(problem, rates)
         held, _ = tracemalloc.get_traced_memory()
         lines = Counter()
         for part in tracemalloc.take_snapshot().statistics("traceback"):
             lines[_where(part.traceback)] += part.size
         found.update(held=held, lines=[(*where, n) for where, n in lines.most_common(20)])
-        return value
+        return curves
 
-    Problem.epoch = epoch
+    Problem.epochs = epochs
     try:
         return {**traced_peak("skmtl", X, y), **found}
     finally:
-        Problem.epoch = run_epoch
+        Problem.epochs = run_epochs
 
 
 def _where(traceback):

@@ -20,6 +20,7 @@ from skmtl._compat import (
 from skmtl.engine import memory
 from skmtl.engine.activations import ACTIVATIONS
 from skmtl.engine.blocks import OWN, ROLE
+from skmtl.engine.data import EVERY
 from skmtl.engine.forward import in_blocks
 from skmtl.engine.layout import layout_of
 from skmtl.fitting import EpochTraining, History, Schedule, divergence_message, run_lbfgs
@@ -126,14 +127,13 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
         return isinstance(self.solver, str) and self.solver == "lbfgs"
 
     def _validation_rows(self, X, y, weight, X_val, y_val, rng):
-        """Rows to train on, and (X, encoded labels) to validate on or None."""
-        everything = np.arange(y.shape[0])
+        """Rows to train on, maybe EVERY, and (X, encoded labels) to validate on or None."""
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val must be given together.")
         if X_val is not None and not self.early_stopping:
             raise ValueError("X_val and y_val are used with early_stopping=True only.")
         if not self.early_stopping:
-            return everything, None
+            return EVERY, None
         if X_val is None:
             y = kept(y, weight > 0)
             train, held_out = self._split_off_validation(y, rng)
@@ -143,7 +143,7 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
         check_consistent_length(X_val, labels.codes)
         if not observed(labels.codes).any():
             raise ValueError("y_val has no label: there is nothing to validate on.")
-        return everything, (Z, labels.codes)
+        return EVERY, (Z, labels.codes)
 
     def _split_off_validation(self, y, rng):
         """Labelled rows to train on and to validate on, stratified where one task has classes."""
@@ -282,6 +282,7 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
             n_epochs = yield so_far
             with blas_threads(largest_product):
                 training.advance(n_epochs)
+            problem.rest()
         return training.history
 
     def _obstacle_to_partial_fit(self):

@@ -1,6 +1,5 @@
 """The first stage of fine-tuning, which fits on the folds of one target may have in common."""
 
-from threading import Lock
 from typing import Any, NamedTuple
 
 import joblib
@@ -30,34 +29,6 @@ class FirstStage(NamedTuple):
     source_weights: Any
     rng_state: dict
     ended: bool
-
-
-class FirstStages:
-    """The stages of one estimator's fits, each trained once, by whichever thread comes first."""
-
-    def __init__(self):
-        self._lock, self._locks, self._stages = Lock(), {}, {}
-
-    def get(self, start, train):
-        """The stage that starts so, trained if it is new.
-
-        Parameters
-        ----------
-        start : str
-            As ``start_of`` gives it.
-        train : callable
-            Gives the FirstStage.
-
-        Returns
-        -------
-        FirstStage
-        """
-        with self._lock:
-            lock = self._locks.setdefault(start, Lock())
-        with lock:
-            if start not in self._stages:
-                self._stages[start] = train()
-            return self._stages[start]
 
 
 def start_of(problem, classes):

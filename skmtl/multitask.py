@@ -9,13 +9,14 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skmtl._compat import HasMethods, Interval, begin_fit, fit_context
 from skmtl.atomic import all_or_nothing
 from skmtl.base import Network
-from skmtl.engine.data import Domain, Task
+from skmtl.engine.data import EVERY, NO_ROWS, Domain, Task
 from skmtl.engine.forward import head_factor
 from skmtl.engine.layout import Architecture
 from skmtl.experts import experts_of, start_gates
 from skmtl.plugins.registry import resolve
 from skmtl.steps import run_to_the_end
-from skmtl.weights import check_label_weight, label_weights, row_weights
+from skmtl.tasks import observed
+from skmtl.weights import check_label_weight, label_weights, row_weights, rows_that_weigh
 
 
 class MultiTaskNetwork(Network):
@@ -90,8 +91,7 @@ class MultiTaskNetwork(Network):
                 X, y, sample_weight, label_weight, known=known, in_chunks=True, reset=first
             )
             resume = self._where_to_resume()
-            rows = np.arange(len(y))
-            problem = self._describe(X, y, weight, rows, resume["rng"], resume=not first)
+            problem = self._describe(X, y, weight, EVERY, resume["rng"], resume=not first)
             self._train_chunk(problem, resume)
         return self
 
@@ -162,12 +162,14 @@ class MultiTaskNetwork(Network):
         if self.sharing_.shares_heads:
             y = self._pool(y)
         self._set_classes()
-        weight = np.tile(row_weights(sample_weight, X)[:, np.newaxis], self.n_tasks_)
+        weight = row_weights(sample_weight, X)[:, np.newaxis] * observed(y)
         if label_weight is not None:
-            weight *= check_label_weight(label_weight, y.shape)
+            weight = weight * check_label_weight(label_weight, y.shape)
         wanted = self._class_weights(self._task_classes, self.task_names_)
         for t, classes_t in enumerate(self._task_classes):
-            weight[:, t] = label_weights(y[:, t], classes_t, weight[:, t], wanted[t])
+            if wanted[t] is not None:
+                weight = weight.astype(np.float64, copy=False)
+                weight[:, t] = label_weights(y[:, t], classes_t, weight[:, t], wanted[t])
         if known is None and not in_chunks:
             self._check_every_task_has_labels(weight)
         return X, y, weight
@@ -178,7 +180,7 @@ class MultiTaskNetwork(Network):
     def _check_every_task_has_labels(self, weight):
         described = [
             f"{t}" if self._name(t) is None else f"{self._name(t)!r} (column {t})"
-            for t in np.flatnonzero(weight.sum(axis=0) == 0)
+            for t in np.flatnonzero(~weight.any(axis=0))
         ]
         if described:
             raise ValueError(
@@ -239,9 +241,9 @@ class MultiTaskNetwork(Network):
             start_gates(self.sharing_, layout, theta, rng)
         tasks = []
         for t in range(n_tasks):
-            trained = rows[weight[rows, t] > 0]
+            trained = rows_that_weigh(weight[:, t], rows)
             if self._learns_nothing(self._task_classes[t]):
-                trained = trained[:0]  # nothing to learn
+                trained = NO_ROWS  # nothing to learn
             tasks.append(
                 Task(
                     domain=0,

@@ -188,13 +188,13 @@ class MultiTaskClassifierCV(SharingSearch):
         }
         with all_or_nothing(self):
             estimator = self._estimator()
-            y = self._check(X, y)
+            checked, y = self._check(X, y)
             labels = encode_labels(y, missing_label=estimator.missing_label, estimator=self)
             candidates, chosen = self._candidates(estimator, labels), 0
             if len(candidates) > 1:
                 rows = np.arange(len(labels.codes))
                 splits = list(self._folds(y).split(np.zeros((len(rows), 1)), y))
-                chosen = self._search(estimator, X, y, fit_params, candidates, rows, splits)
+                chosen = self._search(estimator, checked, y, fit_params, candidates, rows, splits)
                 self._keep_paths()
             else:
                 self._keep_no_verdict("There is one task.")

@@ -153,17 +153,7 @@ def validate_sources(
         )
     sources = []
     for s, (X, y) in enumerate(zip(X_source, y_source)):
-        names = get_feature_names(X)
-        both_named = names is not None and target_names is not None
-        if same_columns and both_named and list(names) != list(target_names):
-            raise ValueError(
-                f"Source {s} must have the columns of X, in their order, with "
-                "feature_map='identity'. Reorder them, or use feature_map='linear'."
-            )
-        if not is_plain(X) or X.dtype != dtype:
-            X = check_array(
-                X, accept_sparse="csr", dtype=dtype, order="C", input_name=f"X_source[{s}]"
-            )
+        X = source_rows(X, s, target_names=target_names, same_columns=same_columns, dtype=dtype)
         known = None if classes is None else [classes[s]]
         labels = read(y, known=known)
         if not labels.is_1d:
@@ -176,6 +166,40 @@ def validate_sources(
             raise ValueError(f"y_source[{s}] has no label.")
         sources.append(Labelled(X, labels.codes[:, 0], labels.classes[0]))
     return sources
+
+
+def source_rows(X, number, *, target_names, same_columns, dtype):
+    """Check the rows of a source.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_rows, n_columns)
+        The rows.
+    number : int
+        Of the source, for messages.
+    target_names : ndarray or None
+        Names of the columns of the target's X.
+    same_columns : bool
+        Whether the source must have these.
+    dtype : dtype
+        Of the fit.
+
+    Returns
+    -------
+    {ndarray, CSR}
+        X itself, if it is of the dtype and C-contiguous.
+    """
+    names = get_feature_names(X)
+    both_named = names is not None and target_names is not None
+    if same_columns and both_named and list(names) != list(target_names):
+        raise ValueError(
+            f"Source {number} must have the columns of X, in their order, with "
+            "feature_map='identity'. Reorder them, or use feature_map='linear'."
+        )
+    if is_plain(X) and X.dtype == dtype:
+        return X
+    name = f"X_source[{number}]"
+    return check_array(X, accept_sparse="csr", dtype=dtype, order="C", input_name=name)
 
 
 class Numbers(NamedTuple):

@@ -19,6 +19,7 @@ from skmtl.columns import (
 __all__ = ["TaskLabels", "encode_labels", "spread_tasks", "stack_tasks"]
 
 EXACT = 2**53  # float64 holds every integer up to here
+BLOCK = 2**16  # rows
 
 
 class NotClasses(ValueError):
@@ -381,7 +382,7 @@ def _scatter(codes, observed):
 
 def _encode_array(values, missing_label, where):
     if values.dtype.kind in "biuf":
-        return _encode_numbers(np.ascontiguousarray(values), missing_label, where)
+        return _encode_numbers(values, missing_label, where)
     if values.dtype.kind in "OUT":
         return _encode_objects(values, missing_label, where)
     if values.dtype.kind in "mM" and np.isnat(values).all():
@@ -397,7 +398,7 @@ def _unknown_type(what, where):
 
 
 def _encode_numbers(values, missing_label, where):
-    """Encode a contiguous array of numbers or booleans, with no Python object per row."""
+    """Encode an array of numbers or booleans, with no Python object per row."""
     missing = np.isnan(values) if values.dtype.kind == "f" else np.False_
     if isinstance(missing_label, Number) and missing_label == missing_label:
         missing = missing | (values == missing_label)
@@ -406,9 +407,10 @@ def _encode_numbers(values, missing_label, where):
         return classes, _scatter(codes, ~missing)
     if len(values) == 0:
         return values, np.empty(0, dtype=np.int32)
+    blocks = _blocks(len(values))
     if values.dtype.kind == "f":
         check_finite(values, where)
-        if (values != np.trunc(values)).any():
+        if any((values[block] != np.trunc(values[block])).any() for block in blocks):
             raise NotClasses(
                 f"Unknown label type: continuous{'-multioutput' if where else ''}. Maybe you are "
                 "trying to fit a classifier, which expects discrete classes on a regression target "
@@ -419,18 +421,26 @@ def _encode_numbers(values, missing_label, where):
         classes, codes = np.unique(values, return_inverse=True)
         return classes, codes.astype(np.int32)
     # A table over the range of the labels, since np.unique sorts all rows.
-    offsets = values.astype(np.intp) - low
-    seen = np.zeros(high - low + 1, dtype=bool)
-    seen[offsets] = True
+    seen, codes = np.zeros(high - low + 1, dtype=bool), np.empty(len(values), dtype=np.int32)
+    for block in blocks:
+        seen[values[block].astype(np.intp) - low] = True
     table = np.cumsum(seen, dtype=np.int32) - 1
-    return (np.flatnonzero(seen) + low).astype(values.dtype), table[offsets]
+    for block in blocks:
+        codes[block] = table[values[block].astype(np.intp) - low]
+    return (np.flatnonzero(seen) + low).astype(values.dtype), codes
+
+
+def _blocks(n_rows):
+    """Slices of rows that are looked at together, in temporaries that stay small."""
+    return [slice(start, start + BLOCK) for start in range(0, n_rows, BLOCK)]
 
 
 def _encode_objects(values, missing_label, where):
     """Encode Python objects through a dict; only its few keys are then looked at one by one."""
     keys = {}
     try:
-        slots = (keys.setdefault(value, len(keys)) for value in values.tolist())
+        in_blocks = (values[block].tolist() for block in _blocks(len(values)))
+        slots = (keys.setdefault(value, len(keys)) for block in in_blocks for value in block)
         slots = np.fromiter(slots, dtype=np.int32, count=len(values))
     except TypeError:  # unhashable
         raise _unknown_type("unknown", where) from None

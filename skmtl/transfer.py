@@ -108,10 +108,12 @@ class TransferNetwork(TransferRounds):
         X_val=None,
         y_val=None,
         stages=None,
+        scaled=None,
     ):
         """The fit, with pauses as of ``skmtl.steps`` in its last stage.
 
-        ``stages`` are FirstStages that it has in common with fits on other folds.
+        Each a ``Once`` that it has in common with other fits: ``stages`` are the first stages of
+        fits with the same parameters, ``scaled`` are the sources' scalers and scaled rows.
         """
         with all_or_nothing(self):
             warm = self.warm_start and hasattr(self, "_theta")
@@ -126,6 +128,7 @@ class TransferNetwork(TransferRounds):
                 known=[self._target_classes] if warm else None,
                 in_chunks=warm,
                 source_classes=self._source_classes if warm else None,
+                scaled=scaled,
             )
             rng = self._generator()
             self._weigh_sources(target, row_weight, sources, target_rows, rng)
@@ -151,6 +154,8 @@ class TransferNetwork(TransferRounds):
             )
             validate = validate_on and self._scorer_of(problem, *validate_on)
             phases += self._rounds(parts)
+            n_sources, parts = len(sources), [part.without_rows() for part in parts]
+            del target, row_weight, sources  # by row, and not needed while epochs run
             history = History()
             if not ended:
                 history = yield from self._run(problem, stage, validate, phases)
@@ -158,7 +163,7 @@ class TransferNetwork(TransferRounds):
             if two_stages:
                 stage.end({})
             else:
-                self._keep_of_sources(parts, len(sources), problem, history)
+                self._keep_of_sources(parts, n_sources, problem, history)
             watch.end()
 
     def _partial_fit(self, X, y, sample_weight, X_source, y_source, known):

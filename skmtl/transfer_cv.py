@@ -6,7 +6,9 @@ from sklearn.utils import check_random_state
 
 from skmtl._compat import fit_context, n_samples, safe_indexing
 from skmtl.atomic import all_or_nothing
-from skmtl.first_stage import FirstStages
+from skmtl.once import Once
+from skmtl.plugins.feature_maps import Identity
+from skmtl.plugins.registry import resolve
 from skmtl.search.base import SharingSearch
 from skmtl.search.race import Candidate
 from skmtl.search.surface import (
@@ -17,6 +19,7 @@ from skmtl.search.surface import (
     ways_to_share,
     without_pretraining,
 )
+from skmtl.source import source_rows
 from skmtl.tasks import encode_labels
 from skmtl.transfer_classifier import TransferClassifier
 
@@ -255,7 +258,7 @@ class TransferClassifierCV(SharingSearch):
         }
         with all_or_nothing(self):
             estimator = self._estimator()
-            y = self._check(X, y)
+            checked, y = self._check(X, y)
             options = {"missing_label": estimator.missing_label, "estimator": self}
             labels = encode_labels(y, **options)
             labelled = np.flatnonzero((labels.codes >= 0).all(axis=1))
@@ -273,10 +276,26 @@ class TransferClassifierCV(SharingSearch):
                 )
             else:
                 splits = self._splits(safe_indexing(y, labelled), codes)
-                chosen = self._search(estimator, X, y, fit_params, candidates, labelled, splits)
+                X_source = self._sources(estimator, X_source, checked.dtype)
+                in_folds = {**fit_params, "X_source": X_source}
+                chosen = self._search(estimator, checked, y, in_folds, candidates, labelled, splits)
                 self._keep_surface(candidates)
             self._refit(estimator, candidates, chosen, X, y, fit_params)
         return self
+
+    def _sources(self, estimator, X_source, dtype):
+        """Their rows as the fits take them, without a copy for each."""
+        feature_map = resolve("feature_maps", estimator.feature_map, "feature_map")
+        checks = {
+            "target_names": getattr(self, "feature_names_in_", None),
+            "same_columns": isinstance(feature_map, Identity),
+            "dtype": dtype.type,
+        }
+        if X_source is None:
+            return None  # fit says what is missing
+        if not isinstance(X_source, tuple):
+            return source_rows(X_source, 0, **checks)
+        return tuple(source_rows(X, s, **checks) for s, X in enumerate(X_source))
 
     def _candidates(self, estimator, classes, n_labelled, y_source, options):
         """The surface, with those that lean on the source least last."""
@@ -310,12 +329,13 @@ class TransferClassifierCV(SharingSearch):
             for params in ways_to_share(estimator, ways, self.lams_, self.mus_, n_epochs)
             for alpha in alphas
         ]
+        scaled = {"scaled": Once()}
         return [
             *(
-                Candidate(params, True, {"stages": FirstStages()}, self._path_of(params))
+                Candidate(params, True, {"stages": Once(), **scaled}, self._path_of(params))
                 for params in grid
             ),
-            *(Candidate({**target_only, **alpha}, False) for alpha in alphas),
+            *(Candidate({**target_only, **alpha}, False, scaled) for alpha in alphas),
         ]
 
     def _path_of(self, params):

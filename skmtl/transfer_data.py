@@ -1,6 +1,7 @@
 """What comes into the fit of a transfer: target, sources, unlabelled rows, checked and scaled."""
 
 import warnings
+from functools import partial
 
 import numpy as np
 from scipy.sparse import issparse, vstack
@@ -8,6 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_consistent_length
 
 from skmtl.base import Network
+from skmtl.once import Once
 from skmtl.plugins.base import Alignment
 from skmtl.plugins.feature_maps import Identity
 from skmtl.plugins.registry import resolve
@@ -32,6 +34,7 @@ class TransferData(Network):
         known=None,
         in_chunks=False,
         source_classes=None,
+        scaled=None,
     ):
         """Check the data; sets the attributes that describe them.
 
@@ -89,7 +92,7 @@ class TransferData(Network):
             raise ValueError(
                 "y has no label with positive weight; strategy='source_only' does without."
             )
-        target, sources = self._scale(target, row_weight, sources, X_unlabeled)
+        target, sources = self._scale(target, row_weight, sources, X_unlabeled, scaled or Once())
         target_rows = target.X
         if X_unlabeled is not None and self._reads_unlabelled:
             stack = vstack if issparse(target.X) else np.vstack
@@ -126,18 +129,18 @@ class TransferData(Network):
                 "or 'sgd', not 'lbfgs'."
             )
 
-    def _scale(self, target, row_weight, sources, X_unlabeled):
-        """Standardise each domain by itself, if that is asked for."""
+    def _scale(self, target, row_weight, sources, X_unlabeled, scaled):
+        """Standardise each domain by itself, if that is asked for; ``scaled`` keeps the sources."""
         self.target_scaler_, self.source_scalers_ = None, [None] * len(sources)
         if self.standardize is None:
             return target, sources
         self.target_scaler_ = _fit_scaler(target.X, row_weight)
         if X_unlabeled is not None:
             self.target_scaler_.partial_fit(X_unlabeled)
-        self.source_scalers_ = [_fit_scaler(source.X) for source in sources]
+        of_sources = [scaled.get(s, partial(_scaled, source.X)) for s, source in enumerate(sources)]
+        self.source_scalers_ = [scaler for scaler, _ in of_sources]
         return target._replace(X=self.target_scaler_.transform(target.X)), [
-            source._replace(X=scaler.transform(source.X))
-            for source, scaler in zip(sources, self.source_scalers_)
+            source._replace(X=rows) for source, (_, rows) in zip(sources, of_sources)
         ]
 
     def _inputs_of_validated(self, X):
@@ -146,3 +149,9 @@ class TransferData(Network):
 
 def _fit_scaler(X, row_weight=None):
     return StandardScaler(with_mean=not issparse(X)).fit(X, sample_weight=row_weight)
+
+
+def _scaled(X):
+    """The scaler of a source, and its rows scaled."""
+    scaler = _fit_scaler(X)
+    return scaler, scaler.transform(X)

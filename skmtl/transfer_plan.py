@@ -38,6 +38,10 @@ class Part(NamedTuple):
         weight[rows] = self.weight[rows]
         return self._replace(weight=weight)
 
+    def without_rows(self):
+        """What is left of the part when the engine has its rows."""
+        return self._replace(X=None, codes=None, weight=None)
+
 
 class Heads(NamedTuple):
     """The classes of each head, None for numbers; which head the target and each source have."""
@@ -48,10 +52,10 @@ class Heads(NamedTuple):
 
     def codes_in_head(self, codes, classes, head):
         """Translate codes of ``classes`` into codes of a head's classes; -1 and numbers stay."""
-        if classes is None:
+        if classes is None or np.array_equal(classes, self.classes[head]):
             return codes
         translation = np.append(np.searchsorted(self.classes[head], classes), -1)
-        return translation[codes]
+        return translation.astype(codes.dtype)[codes]
 
 
 def assign_heads(target_classes, source_classes, share):

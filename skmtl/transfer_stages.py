@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 
 from skmtl.engine.blocks import map_block_table
-from skmtl.engine.data import Domain, Task
+from skmtl.engine.data import EVERY, NO_ROWS, Domain, Task
 from skmtl.engine.layout import Architecture
 from skmtl.experts import experts_of, start_gates
 from skmtl.first_stage import FirstStage, start_of
@@ -18,7 +18,7 @@ from skmtl.steps import run_to_the_end
 from skmtl.tasks import kept, observed
 from skmtl.transfer_data import TransferData
 from skmtl.transfer_plan import Part, coefficients, source_shares
-from skmtl.weights import label_weights
+from skmtl.weights import label_weights, rows_that_weigh
 
 
 class TransferStages(TransferData):
@@ -45,12 +45,12 @@ class TransferStages(TransferData):
                 codes = kept(target.codes, row_weight > 0)
                 y_target = np.full(target_rows.shape[0], -1)
                 y_target[: codes.size] = heads.codes_in_head(codes, target.classes, heads.target)
-            labelled = np.flatnonzero(observed(source.codes))
+            labelled = observed(source.codes)
             y_source = None
             if has_classes:
                 codes = source.codes[labelled]
                 y_source = heads.codes_in_head(codes, source.classes, heads.sources[s])
-            rows = source.X if labelled.size == source.X.shape[0] else source.X[labelled]
+            rows = source.X if labelled.all() else source.X[labelled]
             weights = np.zeros(source.codes.size)
             weights[labelled] = weigh_source_rows(
                 self.source_sample_weighting_, s, rows, y_source, target_rows, y_target, rng
@@ -140,7 +140,7 @@ class TransferStages(TransferData):
                     f"(strategy={self.strategy!r}, lam={self.lam!r}): it watches the target.",
                     stacklevel=6,
                 )
-            return np.arange(len(part.codes)), None
+            return EVERY, None
         codes, weight = part.codes[:, None], part.weight[:, None]
         return self._validation_rows(part.X, codes, weight, X_val, y_val, rng)
 
@@ -292,9 +292,9 @@ class TransferStages(TransferData):
         return self.feature_map_.init(part.X, target_rows, rng, part.codes, y_target)
 
     def _task_of(self, d, part, layout):
-        rows = np.flatnonzero(part.weight)
+        rows = rows_that_weigh(part.weight)
         if self._learns_nothing(self._head_classes[part.head]):
-            rows = rows[:0]  # nothing to learn
+            rows = NO_ROWS  # nothing to learn
         return Task(
             domain=d,
             head=layout.architecture.task_heads[d],

@@ -5,13 +5,16 @@ from numbers import Real
 import numpy as np
 from sklearn.utils.validation import check_array
 
-from skmtl._compat import check_sample_weight
+from skmtl._compat import check_sample_weight, n_samples
 from skmtl.columns import entries_by_task, in_task
+from skmtl.engine.data import EVERY
 from skmtl.tasks import observed
 
 
 def row_weights(sample_weight, X):
-    """One weight per row, float64."""
+    """One weight per row, float64; all True, a byte each, where there is no sample_weight."""
+    if sample_weight is None:
+        return np.ones(n_samples(X), bool)
     return check_sample_weight(sample_weight, X, dtype=np.float64)
 
 
@@ -102,6 +105,25 @@ def _check_one(class_weight, task_classes):
         )
 
 
+def rows_that_weigh(weight, rows=EVERY):
+    """Those rows whose labels have a weight above 0; a slice where these are all.
+
+    Parameters
+    ----------
+    weight : ndarray of shape (n_samples,)
+        Of the labels of all rows.
+    rows : ndarray of int or EVERY
+        Which of them to look at.
+
+    Returns
+    -------
+    ndarray of int or slice
+    """
+    if rows is not EVERY:
+        return rows[weight[rows] > 0]
+    return slice(weight.size) if weight.all() else np.flatnonzero(weight).astype(np.int32)
+
+
 def label_weights(codes, classes, weight, class_weight):
     """Weight of each label of a task, 0 where it is missing.
 
@@ -112,18 +134,20 @@ def label_weights(codes, classes, weight, class_weight):
     classes : ndarray or None
         None for numbers, whose ``class_weight`` is None as well.
     weight : ndarray of shape (n_samples,)
-        Weights before those of the classes.
+        Weights before those of the classes, or True for 1.
     class_weight : dict, "balanced" or None
         "balanced" gives all classes that have a label the same total weight.
 
     Returns
     -------
     ndarray of shape (n_samples,)
+        Of bool if all that is observed weighs 1 by its dtype, else float64.
     """
-    weight = np.where(observed(codes), weight, 0.0)
+    weight = weight * observed(codes)
     if class_weight is None:
         return weight
-    codes = np.where(observed(codes), codes, -1).astype(np.intp)  # floats, with numbers beside them
+    if codes.dtype.kind == "f":  # numbers are beside them
+        codes = np.where(np.isnan(codes), -1, codes).astype(np.int32)
     if class_weight == "balanced":
         counted = weight > 0
         total = np.bincount(codes[counted], weight[counted], minlength=len(classes))

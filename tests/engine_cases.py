@@ -56,6 +56,7 @@ class Case:
     record_affinity: bool = False
     clip_norm: float = np.inf
     alignments: tuple = ()
+    equal_weights: bool = False
     dtype: str = "float64"
     seed: int = 0
 
@@ -170,8 +171,10 @@ class Case:
         return csr_array(X.astype(self.dtype))
 
     def _task(self, rng, d, head, X, n_classes, rows, coefficient=1.0):
-        y = rng.integers(n_classes, size=rows.size)
-        return Task(d, head, LogLoss(), rows, y, rng.uniform(0.2, 3, rows.size), coefficient)
+        y, weight = rng.integers(n_classes, size=rows.size), rng.uniform(0.2, 3, rows.size)
+        if self.equal_weights:
+            weight = np.ones(rows.size, bool)
+        return Task(d, head, LogLoss(), rows, y, weight, coefficient)
 
 
 def one_hot(n_tasks):

@@ -13,7 +13,7 @@ from tables import QUICK, blobs, source_of, wide
 from test_multitask_report import made as made_of_tasks
 from test_transfer_report import made as made_of_ladder
 
-from skmtl import MultiTaskClassifier, TransferClassifier
+from skmtl import MultiTaskClassifier, MultiTaskClassifierCV, TransferClassifier
 from skmtl.report import (
     LambdaMuDisplay,
     LearningCurveDisplay,
@@ -68,7 +68,15 @@ def test_losses_of_several_tasks(pyplot):
     assert display.ax_.get_ylabel() == "log loss (nats)"
     assert display.validation_ax_.get_ylabel() == "accuracy on validation rows"
     check_legend_beside_data(display)
+    assert display.ax_.get_yscale() == "linear"
     assert display.plot(log_loss_axis=True).ax_.get_yscale() == "log"
+
+
+@pytest.mark.parametrize("least, scale", [(0.9, "log"), (1.1, "linear"), (0.0, "linear")])
+def test_losses_that_span_a_decade_have_a_logarithmic_axis(pyplot, least, scale):
+    display = LossCurveDisplay([10, 5], [[least, 2], [least, 2]]).plot()
+    assert display.ax_.get_yscale() == scale
+    assert display.plot(log_loss_axis=False).ax_.get_yscale() == "linear"
 
 
 def test_losses_of_a_transfer(pyplot):
@@ -171,7 +179,11 @@ def test_affinities_of_an_estimator(pyplot):
     clf = MultiTaskClassifier(**QUICK, record_affinity=True).fit(X, Y)
     display = TaskAffinityDisplay.from_estimator(clf)
     np.testing.assert_array_equal(display.im_.get_array(), clf.task_affinity_)
-    assert display.im_.get_clim() == (-1, 1)
+    between = np.abs(clf.task_affinity_[~np.eye(3, dtype=bool)]).max()
+    assert between <= display.im_.get_clim()[1] < between + 0.1
+    assert display.colorbar_.extend == "max"  # for a task with itself
+    assert display.plot(vmax=1).im_.get_clim() == (-1, 1)
+    assert display.colorbar_.extend == "neither"
     written = [text.get_text() for text in display.ax_.texts]
     assert written == [f"{value:.2f}" for value in clf.task_affinity_.ravel()]
     assert display.colorbar_.ax.get_ylabel() == "mean cosine of the tasks' gradients"
@@ -252,6 +264,29 @@ def test_a_search_over_lambda_and_mu(pyplot):
     check_legend_beside_data(display)
 
 
+@pytest.mark.parametrize("best, is_framed", [("target_only", True), ("pooled", False)])
+def test_an_end_that_is_the_best(pyplot, best, is_framed):
+    search = Search().fit(None, None)
+    search.best_params_ = {"strategy": best, "alpha": 0.1}
+    display = LambdaMuDisplay.from_estimator(search)
+    labels = {"target_only": "target_only 0.650", "pooled": "pooled 0.720"}
+    labels[best] = f"best: {labels[best]}"
+    assert legend_of(display.ax_) == ["source_only 0.600", *labels.values(), "no score"]
+    (marked,) = [line for line in display.colorbar_.ax.lines if "best" in line.get_label()]
+    assert marked.get_markeredgecolor() != "black"
+    assert (display.frame_ is not None) == is_framed
+    if is_framed:
+        assert display.frame_.get_x() > 2.5
+
+
+def test_a_search_over_something_else(pyplot):
+    search = MultiTaskClassifierCV(MultiTaskClassifier(**QUICK), lams=[0.1], cv=2)
+    with pytest.raises(NotFittedError):
+        LambdaMuDisplay.from_estimator(search)
+    with pytest.raises(TypeError, match="MultiTaskClassifierCV has no mus_"):
+        LambdaMuDisplay.from_estimator(search.fit(*wide()))
+
+
 def test_values_in_any_order(pyplot):
     up = LambdaMuDisplay([0.1, 1, np.inf], [0, 1], [[1, 2], [3, 4], [5, 6]]).plot()
     down = LambdaMuDisplay([np.inf, 1, 0.1], [1, 0], [[6, 5], [4, 3], [2, 1]]).plot()
@@ -314,6 +349,14 @@ def test_grids_that_cannot_be_drawn(pyplot, arguments, message):
         LambdaMuDisplay(*arguments).plot()
     with pytest.raises(ValueError, match=r"best=\(3, 1\) is no point of lams and mus"):
         LambdaMuDisplay([1], [1], [[1]], best=(3, 1)).plot()
+    with pytest.raises(ValueError, match=r"best='joint' is none of ends=\['pooled'\]"):
+        LambdaMuDisplay([1], [1], [[1]], ends={"pooled": 1}, best="joint").plot()
+
+
+@pytest.mark.parametrize("vmax", [0, -1, np.inf, "all", None])
+def test_colours_that_cannot_be(pyplot, vmax):
+    with pytest.raises(ValueError, match="vmax must be a number above 0"):
+        TaskAffinityDisplay([[1, 0.5], [0.5, 1]]).plot(vmax=vmax)
 
 
 # --- what displays need --------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 
 from skmtl.engine import layers, lazy, tables
 from skmtl.engine.batches import draw_batch, shuffle_rows
+from skmtl.engine.data import EVERY
 from skmtl.engine.pointers import domain_at, ints
 from skmtl.engine.records import Records
 from skmtl.plugins.base import Optimizer
@@ -24,14 +25,17 @@ CASES = {
     "one": Case(kind="one", batch_size=4),
     "one, all rows": Case(kind="one"),
     "one, csr": Case(kind="one", batch_size=4, sparse=True),
+    "one, equal weights": Case(kind="one", batch_size=4, equal_weights=True),
     "no layers": Case(kind="many", batch_size=4, hidden=()),
     "no layers, own experts": Case(kind="many", batch_size=4, hidden=(), gate_mask=one_hot(3)),
     "many": Case(kind="many", batch_size=4, n_rows=(29,)),
     "many, csr": Case(kind="many", batch_size=4, n_rows=(29,), sparse=True),
     "many, hidden heads": Case(kind="many", batch_size=4, head_hidden=(4, 3)),
+    "many, equal weights": Case(kind="many", batch_size=4, equal_weights=True),
     "many, shared head": Case(kind="many", batch_size=4, share_head=True),
     "complete": Case(kind="complete", batch_size=4),
     "complete, csr": Case(kind="complete", batch_size=4, sparse=True),
+    "complete, equal weights": Case(kind="complete", batch_size=4, equal_weights=True),
     "complete, no layers": Case(kind="complete", batch_size=4, hidden=()),
     "complete, own experts": Case(kind="complete", batch_size=4, gate_mask=one_hot(6)),
     "complete, through blas": Case(
@@ -311,6 +315,60 @@ def test_a_pass_deals_every_row_once_and_every_task_evenly():
     assert not np.array_equal(passes[0][0], passes[1][0])
 
 
+class Shuffled(Case):
+    """The same labels, those of each task in an order of their own."""
+
+    def _task(self, *args):
+        task = super()._task(*args)
+        order = np.random.default_rng(task.head).permutation(task.y.size)
+        return task._replace(
+            rows=task.rows[order], y=task.y[order], weight=np.asarray(task.weight)[order]
+        )
+
+
+class Whole(Case):
+    """The same labels, where every row has one of every task."""
+
+    def _task(self, *args):
+        return super()._task(*args)._replace(rows=EVERY)
+
+
+@pytest.mark.parametrize(
+    "kind, other", [("one", Whole), ("complete", Whole), ("complete", Shuffled), ("many", Shuffled)]
+)
+@pytest.mark.parametrize("equal_weights", [False, True])
+def test_labels_are_laid_out_alike_however_they_are_listed(kind, other, equal_weights):
+    """But for the last bit of the sum of their weights."""
+    options = {"kind": kind, "batch_size": 4, "equal_weights": equal_weights}
+    given, listed = Case(**options).build()[0], other(**options).build()[0]
+    for mine, theirs in zip(given.tasks, listed.tasks, strict=True):
+        for name in ("rows", "y", "weight"):
+            np.testing.assert_array_equal(getattr(mine, name), getattr(theirs, name))
+    for problem in (given, listed):
+        run_epoch(problem, 0.03)
+    np.testing.assert_allclose(given.theta, listed.theta, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["one", "complete", "many"])
+def test_labels_can_be_weighed_anew(kind):
+    """Those that weigh the same to begin with too, after epochs as before them."""
+    start = Case(kind=kind, batch_size=4, equal_weights=True)
+    problem, other = start.build()[0], replace(start, equal_weights=False).build()[0]
+    theta, n = problem.theta.copy(), problem.n_labels
+    assert [rows.label_weight.size for rows in problem._rows] == [1]
+    assert [rows.label_weight.size for rows in other._rows] == [n]
+    run_epoch(problem, 0.03)
+    problem.theta[:], problem.state = theta, np.zeros_like(problem.state)
+    problem.n_steps = 0
+    problem.training.rng.bit_generator.state = other.training.rng.bit_generator.state
+    for t, task in enumerate(other.tasks):
+        problem.set_label_weights(t, task.weight)
+    problem._rows[0].order[:] = other._rows[0].order
+    for p in (problem, other):
+        run_epoch(p, 0.03)
+    np.testing.assert_allclose(problem.theta, other.theta, rtol=1e-12)
+
+
 def test_every_row_is_as_likely_in_every_batch():
     problem, _ = Case(kind="many", n_rows=(29,), batch_size=4).build()
     n_passes, hits = 800, np.zeros((29, problem.steps_per_epoch))
@@ -421,7 +479,8 @@ def test_kernels_write_within_their_buffers(case, full, monkeypatch):
     monkeypatch.setattr(Records, "zeros", zeros_with_margins)
     problem, _ = case.build()
     record = problem._batch_buffers(full)[1]
-    _, fields = next(kept for kept in problem._records.kept if kept[0] is record)
+    records, _ = problem._buffers[full]
+    _, fields = next(kept for kept in records.kept if kept[0] is record)
     work = record.fields
     for name, array in fields.items():
         if not isinstance(array, np.ndarray):

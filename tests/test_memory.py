@@ -1,9 +1,15 @@
-"""Arrays that a step reads start where a cache line starts."""
+"""How much memory fits take for each row of X, and where what a step reads starts."""
+
+import tracemalloc
 
 import numpy as np
 import pytest
 
+from skmtl import MultiTaskClassifier, MultiTaskRegressor, TransferClassifier, as_source
 from skmtl.engine import memory
+from skmtl.engine.problem import Problem
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -17,3 +23,106 @@ def test_arrays_start_at_cache_lines(shape, dtype):
             assert array.flags.c_contiguous
             assert array.flags.writeable
             np.testing.assert_array_equal(array, np.full(shape, expected, dtype), strict=True)
+
+
+# --- bytes a row ---------------------------------------------------------------------------------
+
+NET = {"hidden_layer_sizes": (4,), "max_iter": 1, "batch_size": 1000, "random_state": 0}
+
+
+def rows(n):
+    """X, labels and weights."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, 3), dtype=np.float32)
+    return X, rng.integers(5, size=n), rng.random(n)
+
+
+def one_task(n):
+    X, y, _ = rows(n)
+    return lambda: MultiTaskClassifier(**NET).fit(X, y)
+
+
+def strings(n):
+    X, y, _ = rows(n)
+    y = np.array(list("abcde"))[y]
+    return lambda: MultiTaskClassifier(**NET).fit(X, y)
+
+
+def weighed(n):
+    X, y, weight = rows(n)
+    return lambda: MultiTaskClassifier(**NET, class_weight="balanced").fit(X, y, weight)
+
+
+def three_tasks(n):
+    X, y, _ = rows(n)
+    Y = np.column_stack([y, y > 1, y == 0])
+    return lambda: MultiTaskClassifier(**NET).fit(X, Y)
+
+
+def holes(n):
+    """Three tasks, and two labels a row in the mean."""
+    X, y, _ = rows(n)
+    Y = np.column_stack([y, y > 1, y == 0]).astype(np.float32)
+    Y[np.random.default_rng(1).random(Y.shape) < 1 / 3] = np.nan
+    return lambda: MultiTaskClassifier(**NET).fit(X, Y)
+
+
+def numbers(n):
+    X, _, y = rows(n)
+    return lambda: MultiTaskRegressor(**NET).fit(X, y)
+
+
+def source(n):
+    X, y, _ = rows(n)
+    data = as_source(X, y)
+    return lambda: TransferClassifier(**NET).fit(X[:100].copy(), y[:100], **data)
+
+
+def unlabelled_target(n):
+    X, y, _ = rows(n)
+    data, y = as_source(X[:100].copy(), y[:100]), np.where(np.arange(n) < 100, y, np.nan)
+    return lambda: TransferClassifier(**NET).fit(X, y, **data)
+
+
+def bytes_of(fit, monkeypatch):
+    """Most bytes of a fit's arrays while epochs run, and at all; NumPy tells tracemalloc."""
+    held, run_epochs = [], Problem.epochs
+
+    def epochs(problem, rates):
+        curves = run_epochs(problem, rates)
+        held.append(tracemalloc.get_traced_memory()[0])
+        return curves
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Problem, "epochs", epochs)
+        tracemalloc.start()
+        fit()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    return np.array([max(held), peak])
+
+
+# In float32 4 for the row's place in the shuffled order, 4 for each label, and where weights differ
+# 4 for each of these. With holes 8 say where the labels are, and 4 which task each is of. The
+# weights of a source's rows are an attribute. The peak is what it takes to get there.
+@pytest.mark.parametrize(
+    "fits, held, peak",
+    [
+        (one_task, 8, 13),
+        (strings, 8, 14),
+        (weighed, 12, 45),
+        (three_tasks, 4 + 3 * 4, 35),
+        (holes, 4 + 8 + 4 + 2 * 8, 90),
+        (numbers, 8, 35),
+        (source, 8 + 8, 45),
+        (unlabelled_target, 1, 25),
+    ],
+)
+def test_bytes_a_row(fits, held, peak, monkeypatch):
+    """As X has more rows, above what is looked at in blocks."""
+    few, many = 100_000, 200_000
+    fits(1000)()  # loads the kernels
+    less, more = (bytes_of(fits(n), monkeypatch) for n in (few, many))
+    growth = (more - less) / (many - few)
+    assert growth[0] < held + 0.5
+    assert growth[1] < peak + 0.5

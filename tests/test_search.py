@@ -1,5 +1,7 @@
 """TransferClassifierCV and MultiTaskClassifierCV: the race, the verdict, the refit."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn import config_context
@@ -24,8 +26,9 @@ from skmtl import (
     make_transfer_pipeline,
 )
 from skmtl.datasets import make_transfer_pair
-from skmtl.first_stage import FirstStages
 from skmtl.metrics import make_task_scorer
+from skmtl.once import Once
+from skmtl.search.race import Race
 from skmtl.search.scores import TEMPERATURES, log_score
 from skmtl.search.verdict import describe_folds
 from skmtl.steps import PausableFit
@@ -291,16 +294,17 @@ def test_the_target_by_itself_takes_as_many_steps():
 @pytest.fixture
 def first_stages(monkeypatch):
     """Counts the first stages that are trained."""
-    trained, get = [], FirstStages.get
+    trained, get = [], Once.get
 
-    def counted(self, start, train):
+    def counted(self, key, make):
         def noted():
-            trained.append(start)
-            return train()
+            if isinstance(key, str):  # a digest; a scaled source has its number
+                trained.append(key)
+            return make()
 
-        return get(self, start, noted)
+        return get(self, key, noted)
 
-    monkeypatch.setattr(FirstStages, "get", counted)
+    monkeypatch.setattr(Once, "get", counted)
     return trained
 
 
@@ -551,3 +555,56 @@ def test_log_score_of_tasks_skips_holes():
         by_task.append(at_best_temperature(p[seen].astype(float), Y[seen, t].astype(int)))
     assert log_score(clf, X, Y) == pytest.approx(np.mean(by_task))
     assert np.isnan(log_score(clf, X, np.full_like(Y, np.nan)))
+
+
+@pytest.mark.parametrize("kind", ["ints", "frame", "scaled"])
+def test_no_candidate_has_a_copy_of_the_source(kind):
+    """In a race all fits are held at once: 14 here, of a source of 6.4 MB."""
+    X, y = blobs(60, n_features=40)
+    rows, labels = np.tile(X, (334, 1))[:20_000], np.tile(y, 334)[:20_000]
+    given, given_rows, options = X, rows, {}
+    if kind == "ints":
+        given, given_rows = (np.round(100 * x).astype(int) for x in (X, rows))
+    elif kind == "frame":
+        pandas = pytest.importorskip("pandas")
+        given, given_rows = (pandas.DataFrame(x).add_prefix("x") for x in (X, rows))
+    else:
+        options = {"standardize": "per_domain"}
+
+    def peak(X, X_source, **options):
+        estimator = TransferClassifier((2,), max_iter=2, random_state=0, **options)
+        search = transfer_search(estimator, cv=2, min_epochs=1, mus=(0.1,))
+        search.fit(X, y, **as_source(X_source[:100], labels[:100]))  # loads the kernels
+        tracemalloc.start()
+        search.fit(X, y, **as_source(X_source, labels))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    assert peak(given, given_rows, **options) < peak(X, rows) + 4 * rows.nbytes
+
+
+def test_a_search_checks_the_names_of_columns_before_it_begins(monkeypatch):
+    pandas = pytest.importorskip("pandas")
+    X, y = blobs()
+    X = pandas.DataFrame(X).add_prefix("x")
+    monkeypatch.setattr(Race, "run", lambda race: pytest.fail("the race is on"))
+    source = as_source(X[X.columns[::-1]], y)
+    with pytest.raises(ValueError, match="Source 0 must have the columns of X"):
+        transfer_search().fit(X, y, **source)
+    with pytest.raises(ValueError, match="feature names should match"):
+        transfer_search().fit(X, y, X_val=X[X.columns[::-1]], y_val=y, **as_source(X, y))
+
+
+def test_frames_and_arrays_are_searched_alike():
+    pandas = pytest.importorskip("pandas")
+    (X, y), (X_source, y_source) = blobs(), source_of().values()
+    found = transfer_search().fit(X, y, X_source=X_source, y_source=y_source)
+    frame, (rows,) = pandas.DataFrame(X).add_prefix("x"), X_source
+    source = as_source(pandas.DataFrame(rows).add_prefix("x"), y_source[0])
+    same = transfer_search().fit(frame, y, **source)
+    np.testing.assert_array_equal(
+        same.cv_results_["mean_test_score"], found.cv_results_["mean_test_score"]
+    )
+    assert list(same.feature_names_in_) == list(frame.columns)
+    np.testing.assert_array_equal(same.predict_proba(frame), found.predict_proba(X))

@@ -59,6 +59,17 @@ def test_pauses_of_every_strategy(strategy):
     assert np.array_equal(theta_of(clf), theta_of(whole.fit(X, y, **source_of())))
 
 
+def test_a_fit_that_waits_has_no_buffers(monkeypatch):
+    made, problem = [], MultiTaskClassifier._problem
+    monkeypatch.setattr(
+        MultiTaskClassifier, "_problem", lambda *args: made.append(problem(*args)) or made[0]
+    )
+    fit = PausableFit(MultiTaskClassifier(**QUICK), *blobs(), {})
+    fit.advance(2)
+    assert not made[0]._buffers
+    assert fit.advance(4).n_iter_ == 4
+
+
 def test_lbfgs_has_no_pauses():
     X, y = blobs()
     fit = PausableFit(MultiTaskClassifier(**QUICK, solver="lbfgs"), X, y, {})

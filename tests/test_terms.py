@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from engine_cases import Case, run_epoch
 
+from skmtl.engine.data import EVERY
 from skmtl.engine.forward import shared_representation
 from skmtl.engine.problem import AlignmentTerm
 from skmtl.plugins.base import Alignment, Penalty
@@ -148,9 +149,9 @@ def test_batches_hold_unlabelled_rows():
     """The first row of the target has no label; an epoch deals every row out."""
     problem, _, _ = aligned("shared", batch_size=3)
     assert codes_of(problem, 2)[0] == -1
-    table, rows = problem._builder.table[2], problem._rows.rows
-    used = rows[table["first_row"] : table["first_row"] + table["n_rows"]]
-    assert used.tolist() == list(range(9))
+    rows = problem._rows[2]
+    assert rows.rows is EVERY
+    assert np.sort(rows.order).tolist() == list(range(9))
     assert run_epoch(problem, 0.01)[2]
 
 

@@ -23,8 +23,8 @@ def shuffle_rows(data, work, d, rng):
     if domain.n_batches == 1:
         return
     ints(work.rotation, d, 1)[0] = draw(rng, domain.n_batches)
-    order = int32s(data.order, domain.first_row, domain.n_rows)
-    bounds = ints(data.group_ptr, domain.first_group, domain.n_groups + 1)
+    order = int32s(domain.order, 0, domain.n_rows)
+    bounds = ints(domain.group_ptr, 0, domain.n_groups + 1)
     for g in range(domain.n_groups):
         for i in range(bounds[g + 1] - 1, bounds[g], -1):  # Fisher and Yates
             j = bounds[g] + draw(rng, i + 1 - bounds[g])
@@ -46,15 +46,14 @@ def draw_batch(data, work, d, b):
     over the batches.
     """
     domain = domain_at(data.domains, d)
-    order = int32s(data.order, domain.first_row, domain.n_rows)
-    rows = int32s(data.rows, domain.first_row, domain.n_rows)
+    order = int32s(domain.order, 0, domain.n_rows)
     batch = ints(work.batch, domain.row_at, domain.max_rows)
     batch_row = ints(work.batch_row, domain.row_at, domain.max_rows)
     start = (b + ints(work.rotation, d, 1)[0]) % domain.n_batches
     n = 0
     for p in range(start, domain.n_rows, domain.n_batches):
-        batch[n] = domain.first_row + order[p]
-        batch_row[n] = rows[order[p]]
+        batch[n] = order[p]
+        batch_row[n] = row_of_x(domain, order[p])
         n += 1
     ints(work.n_rows, d, 1)[0] = n
 
@@ -62,21 +61,25 @@ def draw_batch(data, work, d, b):
 def draw_everything(data, work, d):
     """The full batch: every row of domain d."""
     domain = domain_at(data.domains, d)
-    rows = int32s(data.rows, domain.first_row, domain.n_rows)
     batch = ints(work.batch, domain.row_at, domain.n_rows)
     batch_row = ints(work.batch_row, domain.row_at, domain.n_rows)
     for i in range(domain.n_rows):
-        batch[i] = domain.first_row + i
-        batch_row[i] = rows[i]
+        batch[i] = i
+        batch_row[i] = row_of_x(domain, i)
     ints(work.n_rows, d, 1)[0] = domain.n_rows
 
 
 def draw_row(data, work, d, i):
     """A batch of one row, the i-th of domain d."""
     domain = domain_at(data.domains, d)
-    ints(work.batch, domain.row_at, 1)[0] = domain.first_row + i
-    ints(work.batch_row, domain.row_at, 1)[0] = int32s(data.rows, domain.first_row + i, 1)[0]
+    ints(work.batch, domain.row_at, 1)[0] = i
+    ints(work.batch_row, domain.row_at, 1)[0] = row_of_x(domain, i)
     ints(work.n_rows, d, 1)[0] = 1
+
+
+def row_of_x(domain, i):
+    """Row of X that is the i-th in use."""
+    return int32s(domain.rows, i, 1)[0] if domain.rows != 0 else i
 
 
 def sort_labels(net, data, work, theta):
@@ -89,7 +92,7 @@ def sort_labels(net, data, work, theta):
     for t in range(net.n_tasks):
         count[t] = 0
     for d in range(net.n_domains):
-        count_labels(net, data, work, theta, d)
+        count_labels(net, data, work, d)
     n_entries = place_tasks(net, work)
     for d in range(net.n_domains):
         if domain_at(data.domains, d).labels_a_row > 0:
@@ -115,26 +118,34 @@ def place_tasks(net, work):
     return n_entries
 
 
-def labels_of(data, theta, domain):
-    """Bounds of each row's labels, and their tasks, y and weights, up to the domain's last row."""
-    end = domain.first_row + domain.n_rows
-    ptr = ints(data.label_ptr, 0, end + 1)
-    task = int32s(data.label_task, 0, ptr[end])
-    y = floats(theta, data.label_y, 0, ptr[end])
-    return ptr, task, y, floats(theta, data.label_weight, 0, ptr[end])
+def label_tasks(domain):
+    """The task of each label; where all rows carry the same, those of one row."""
+    n = domain.labels_a_row if domain.labels_a_row > 0 else domain.n_labels
+    return int32s(domain.label_task, 0, n)
 
 
-def count_labels(net, data, work, theta, d):
+def label_values(theta, domain):
+    """Y of each label of a domain, and their weights: of each, or one for all."""
+    y = floats(theta, domain.label_y, 0, domain.n_labels)
+    return y, floats(theta, domain.label_weight, 0, domain.n_weights)
+
+
+def weight_of(weight, k):
+    """Weight of the k-th label."""
+    return weight[k if weight.size > 1 else 0]
+
+
+def count_labels(net, data, work, d):
     """Count the labels of each task in domain d's batch."""
     domain = domain_at(data.domains, d)
     n = ints(work.n_rows, d, 1)[0]
-    batch = ints(work.batch, domain.row_at, n)
-    ptr, task, _, _ = labels_of(data, theta, domain)
-    count = ints(work.task_count, 0, net.n_tasks)
+    task, count = label_tasks(domain), ints(work.task_count, 0, net.n_tasks)
     if domain.labels_a_row > 0:
-        for k in range(ptr[domain.first_row], ptr[domain.first_row] + domain.labels_a_row):
-            count[task[k]] = n
+        for j in range(domain.labels_a_row):
+            count[task[j]] = n
         return
+    batch = ints(work.batch, domain.row_at, n)
+    ptr = ints(domain.label_ptr, 0, domain.n_rows + 1)
     for i in range(n):
         for k in range(ptr[batch[i]], ptr[batch[i] + 1]):
             count[task[k]] += 1
@@ -146,7 +157,8 @@ def deal_labels(net, data, work, theta, d, n_entries):
     n = ints(work.n_rows, d, 1)[0]
     batch = ints(work.batch, domain.row_at, n)
     batch_row = ints(work.batch_row, domain.row_at, n)
-    ptr, task, y, weight = labels_of(data, theta, domain)
+    ptr, task = ints(domain.label_ptr, 0, domain.n_rows + 1), label_tasks(domain)
+    y, weight = label_values(theta, domain)
     start = ints(work.task_start, 0, net.n_tasks)
     position, row = ints(work.entry_position, 0, n_entries), ints(work.entry_row, 0, n_entries)
     entry_y = floats(theta, work.entry_y, 0, n_entries)
@@ -158,7 +170,7 @@ def deal_labels(net, data, work, theta, d, n_entries):
             position[e] = i
             row[e] = batch_row[i]
             entry_y[e] = y[k]
-            entry_weight[e] = weight[k]
+            entry_weight[e] = weight_of(weight, k)
     for t in tasks_present(work):
         if task_at(net.tasks, t).domain == d:
             start[t] -= ints(work.task_count, t, 1)[0]
@@ -173,22 +185,22 @@ def transpose_labels(net, data, work, theta, d, n_entries):
     n = ints(work.n_rows, d, 1)[0]
     batch = ints(work.batch, domain.row_at, n)
     batch_row = ints(work.batch_row, domain.row_at, n)
-    ptr, task, y, weight = labels_of(data, theta, domain)
+    task = label_tasks(domain)
+    y, weight = label_values(theta, domain)
     start = ints(work.task_start, 0, net.n_tasks)
     position, row = ints(work.entry_position, 0, n_entries), ints(work.entry_row, 0, n_entries)
     entry_y = floats(theta, work.entry_y, 0, n_entries)
     entry_weight = floats(theta, work.entry_weight, 0, n_entries)
-    first = ptr[domain.first_row]
     for block in range(0, domain.labels_a_row, LABELS_AT_ONCE):
         end = min(block + LABELS_AT_ONCE, domain.labels_a_row)
         for i in range(n):
-            label = ptr[batch[i]]
+            label = batch[i] * domain.labels_a_row
             for j in range(block, end):
-                e = start[task[first + j]] + i
+                e = start[task[j]] + i
                 entry_y[e] = y[label + j]
-                entry_weight[e] = weight[label + j]
+                entry_weight[e] = weight_of(weight, label + j)
     for j in range(domain.labels_a_row):
-        e = start[task[first + j]]
+        e = start[task[j]]
         for i in range(n):
             position[e + i] = i
         if domain.is_csr == 1:

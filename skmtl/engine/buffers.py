@@ -24,10 +24,8 @@ def place_domains(builder, full):
     Gives the Sizes of the buffers too.
     """
     n_inputs = builder.layout.architecture.n_inputs
-    n_labels = np.diff(builder.rows.label_ptr)
     placed, n_rows, n_entries, n_x, n_z, map_work = [], 0, 0, 0, 0, 0
-    for row, domain in zip(builder.table, builder.domains, strict=True):
-        start, stop = row["first_row"], row["first_row"] + row["n_rows"]
+    for row, rows, domain in zip(builder.table, builder.rows, builder.domains, strict=True):
         max_rows = row["n_rows"] if full else -(-row["n_rows"] // row["n_batches"])
         sizes, is_mapped = (max_rows, row["n_columns"], n_inputs), domain.map is not None
         place = {
@@ -43,18 +41,22 @@ def place_domains(builder, full):
         if row["labels_a_row"]:
             n_entries += max_rows * row["labels_a_row"]
         else:
-            n_entries += int(np.sort(n_labels[start:stop])[stop - start - max_rows :].sum())
+            n_labels = np.diff(rows.label_ptr)
+            n_labels.sort()
+            n_entries += int(n_labels[row["n_rows"] - max_rows :].sum())
         n_x += 0 if row["is_csr"] else max_rows * row["n_columns"]
         n_z += max_rows * n_inputs if is_mapped else 0
         map_work += place["map_work_size"]
     return table_of(tables.DOMAIN, placed), Sizes(n_rows, n_entries, n_x, n_z, map_work)
 
 
-def allocate(builder, net, full, **lasting):
+def allocate(records, builder, net, full, **lasting):
     """Records DATA and WORK, and the losses in WORK.
 
     Parameters
     ----------
+    records : Records
+        Makes them, and keeps the buffers.
     builder : NetBuilder
         After ``build``.
     net : record NET
@@ -100,7 +102,7 @@ def allocate(builder, net, full, **lasting):
     def floats(n):
         return dtype.itemsize * n
 
-    buffers = builder.records.zeros(
+    buffers = records.zeros(
         {
             "n_rows": ints(n_domains),
             "rotation": ints(n_domains),
@@ -153,7 +155,7 @@ def allocate(builder, net, full, **lasting):
     )
     if not has_slopes:
         buffers["slope"], buffers["head_slope"] = buffers["activation"], buffers["head_activation"]
-    work = builder.records.make(
+    work = records.make(
         tables.WORK,
         delta_size=delta_size,
         catch_up_work_size=catch_up_work,
@@ -165,5 +167,5 @@ def allocate(builder, net, full, **lasting):
         **buffers,
         **lasting,
     )
-    data = builder.records.make(tables.DATA, domains=table, **builder.rows._asdict())
+    data = records.make(tables.DATA, domains=table)
     return data, work, losses

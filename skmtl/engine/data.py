@@ -5,6 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse import issparse
 
+#: All rows of X, in order, and none; as an index of what has an entry for each row.
+EVERY, NO_ROWS = slice(None), np.zeros(0, np.int32)
+
 
 class Domain(NamedTuple):
     """A space of inputs: rows, and the map that takes them to the trunk's inputs.
@@ -22,32 +25,77 @@ class Domain(NamedTuple):
 class Task(NamedTuple):
     """The observed labels of a task.
 
-    ``rows`` are distinct rows of the domain's X, ``y`` encoded labels, ``weight`` above zero.
+    ``rows`` are distinct rows of the domain's X, an array or a slice. ``y`` holds encoded labels,
+    ``weight`` what they weigh: numbers above zero, or True for 1.
     """
 
     domain: int
     head: int
     loss: Any
-    rows: np.ndarray
+    rows: np.ndarray | slice
     y: np.ndarray
     weight: np.ndarray
     coefficient: float = 1.0
 
 
 class Rows(NamedTuple):
-    """The rows in use and their labels, as arrays that ``tables.DATA`` holds by address."""
+    """The rows of a domain in use and their labels; ``tables.DOMAIN`` has the arrays by address.
 
-    rows: np.ndarray
+    What is the same for all rows is stored once. ``rows`` may be EVERY. ``label_ptr`` is None where
+    all rows carry the same tasks; ``label_task`` then names those of one row. ``label_weight`` has
+    one entry where all labels weigh the same.
+    """
+
+    rows: np.ndarray | slice
     order: np.ndarray
     group_ptr: np.ndarray
-    label_ptr: np.ndarray
+    label_ptr: np.ndarray | None
     label_task: np.ndarray
     label_y: np.ndarray
     label_weight: np.ndarray
 
+    def fields(self):
+        """What ``tables.DOMAIN`` says of them."""
+        addresses = {
+            name: array.ctypes.data if isinstance(array, np.ndarray) else 0
+            for name, array in zip(self._fields, self)
+        }
+        return addresses | {
+            "n_rows": self.order.size,
+            "n_groups": self.group_ptr.size - 1,
+            "labels_a_row": self.label_task.size if self.label_ptr is None else 0,
+            "n_labels": self.label_y.size,
+            "n_weights": self.label_weight.size,
+        }
+
+    def labels_of(self, t):
+        """Rows, y and weight of task t, as ``Task`` has them."""
+        places = self.places_of(t)
+        if self.label_ptr is None:
+            row = places // self.label_task.size
+        else:
+            row = np.searchsorted(self.label_ptr, places, side="right") - 1
+        if self.rows is not EVERY:
+            row = self.rows[row]
+        weight = np.broadcast_to(self.label_weight, self.label_y.shape)
+        return row, self.label_y[places], weight[places]
+
+    def places_of(self, t):
+        """Where the labels of task t are among those of all tasks."""
+        places = np.flatnonzero(self.label_task == t)
+        if self.label_ptr is not None:
+            return places
+        starts = np.arange(0, self.label_y.size, self.label_task.size)
+        return (starts[:, np.newaxis] + places).ravel()
+
+    def weighed_one_by_one(self):
+        """The same with a weight for each label."""
+        weight = np.broadcast_to(self.label_weight, self.label_y.shape)
+        return self._replace(label_weight=weight.copy())
+
 
 def lay_out_rows(domains, tasks, batch_size, dtype):
-    """Line up the rows of all domains.
+    """Line up the rows of each domain.
 
     Parameters
     ----------
@@ -59,51 +107,87 @@ def lay_out_rows(domains, tasks, batch_size, dtype):
 
     Returns
     -------
-    rows : Rows
+    rows : list of Rows
+        One for each domain.
     table : list of dict
         For each domain the fields of tables.DOMAIN, without the maps and the places in the buffers.
     keep : list
-        What the table holds by address.
+        What else the table holds by address.
     """
-    table, parts, keep, first_row, first_group = [], [], [], 0, 0
+    lines, table, keep = [], [], []
     for d, domain in enumerate(domains):
         matrix, *kept = _matrix(domain.X, dtype)
-        rows, n_labels, labels = _by_row(d, domain, tasks, dtype)
-        labels_a_row = _labels_a_row(n_labels, labels[0])
-        if labels_a_row:
-            order, group_sizes = np.arange(rows.size, dtype=np.int32), np.array([rows.size])
-        else:
-            order, group_sizes = _spread(n_labels, labels[0], len(tasks))
-        place = {
-            "first_row": first_row,
-            "n_rows": rows.size,
-            "first_group": first_group,
-            "n_groups": group_sizes.size,
-            "labels_a_row": labels_a_row,
-            "n_batches": max(1, -(-rows.size // batch_size)),
-        }
-        table.append(matrix | place)
+        mine = {t: task for t, task in enumerate(tasks) if task.domain == d and task.y.size}
+        rows = _lay_out(domain, mine, dtype)
+        n_batches = max(1, -(-rows.order.size // batch_size))
+        lines.append(rows)
+        table.append(matrix | rows.fields() | {"n_batches": n_batches})
         keep.append(kept)
-        # Bounds of the groups are counted from the domain's first row; one more ends the last.
-        parts.append((rows, order, _bounds(group_sizes), n_labels, *labels))
-        first_row += rows.size
-        first_group += group_sizes.size + 1
-    rows, order, group_ptr, n_labels, *labels = map(np.concatenate, zip(*parts, strict=True))
-    return Rows(rows, order, group_ptr, _bounds(n_labels), *labels), table, keep
+    return lines, table, keep
 
 
-def labels_of(rows, t):
-    """Rows, y and weight of task t, as ``Task`` has them."""
-    mine = rows.label_task == t
-    row = np.repeat(rows.rows, np.diff(rows.label_ptr))[mine]
-    return row, rows.label_y[mine], rows.label_weight[mine]
+def _lay_out(domain, tasks, dtype):
+    """The Rows of a domain; ``tasks`` are those with labels of its rows, by number."""
+    n_x_rows = domain.X.shape[0]
+    rows = _in_use([task.rows for task in tasks.values()], domain.also_rows, n_x_rows)
+    n_rows = n_x_rows if rows is EVERY else rows.size
+    if tasks and all(task.y.size == n_rows for task in tasks.values()):
+        order, group_ptr = np.arange(n_rows, dtype=np.int32), np.array([0, n_rows])
+        return Rows(rows, order, group_ptr, *_side_by_side(tasks, n_rows, dtype))
+    return Rows(rows, *_spread(tasks, rows, n_x_rows), *_by_row(tasks, rows, n_x_rows, dtype))
 
 
-def _labels_a_row(n_labels, task):
-    """How many labels each row carries, if all carry the same tasks; else 0."""
-    n = int(n_labels[0]) if n_labels.size else 0
-    same = n > 0 and (n_labels == n).all() and (task.reshape(-1, n) == task[:n]).all()
-    return n if same else 0
+def _in_use(row_lists, also_rows, n_x_rows):
+    """The rows in the lists, in order."""
+    used = np.zeros(n_x_rows, bool)
+    for rows in (*row_lists, np.asarray(also_rows, np.intp)):
+        used[rows] = True
+    return EVERY if used.all() else np.flatnonzero(used).astype(np.int32)
+
+
+def _side_by_side(tasks, n_rows, dtype):
+    """Bounds, tasks, y and weights of the labels where every row has one of each task."""
+    one_weight = _one_weight(tasks, dtype)
+    y = np.empty((n_rows, len(tasks)), dtype)
+    weight = np.empty_like(y) if one_weight is None else one_weight
+    for j, task in enumerate(tasks.values()):
+        in_order = slice(None)
+        is_array = isinstance(task.rows, np.ndarray)
+        if is_array and (task.rows[1:] < task.rows[:-1]).any():
+            in_order = np.argsort(task.rows)
+        y[:, j] = task.y[in_order]
+        if one_weight is None:
+            weight[:, j] = task.weight[in_order]
+    return None, np.array(list(tasks), np.int32), y.ravel(), weight.ravel()
+
+
+def _by_row(tasks, rows, n_x_rows, dtype):
+    """Bounds, tasks, y and weights of the labels, row by row: a counting sort."""
+    n_labels = np.zeros(n_x_rows, np.int32)
+    for task in tasks.values():
+        n_labels[task.rows] += 1
+    bounds = _bounds(n_labels[rows])
+    del n_labels
+    place = np.zeros(n_x_rows, np.int64)
+    place[rows] = bounds[:-1]
+    one_weight = _one_weight(tasks, dtype)
+    of_task, y = np.empty(bounds[-1], np.int32), np.empty(bounds[-1], dtype)
+    weight = np.empty_like(y) if one_weight is None else one_weight
+    for t, task in tasks.items():
+        here = place[task.rows]
+        of_task[here], y[here] = t, task.y
+        if one_weight is None:
+            weight[here] = task.weight
+        place[task.rows] += 1
+    return bounds, of_task, y, weight
+
+
+def _one_weight(tasks, dtype):
+    """What all labels weigh, an array of one; None if they differ."""
+    weights = [task.weight for task in tasks.values()]
+    first = weights[0][0] if weights else 1
+    same = all((weight == first).all() for weight in weights)
+    return np.array([first], dtype) if same else None
 
 
 def _bounds(sizes):
@@ -137,43 +221,17 @@ def _matrix(X, dtype):
     return fields | {"is_csr": 1} | addresses, X, indices, indptr
 
 
-def _by_row(d, domain, tasks, dtype):
-    """Domain d's rows in use, their numbers of labels, and (task, y, weight) row by row."""
-    mine = [t for t, task in enumerate(tasks) if task.domain == d]
-    row = _joined((tasks[t].rows for t in mine), np.int32)
-    task = np.repeat(np.array(mine, np.int32), [tasks[t].rows.size for t in mine])
-    y = _joined((tasks[t].y for t in mine), dtype)
-    weight = _joined((tasks[t].weight for t in mine), dtype)
-    in_order = not (row[1:] < row[:-1]).any()
-    if len(mine) == 1 and in_order and not len(domain.also_rows):
-        return row, np.ones(row.size, np.int32), (task, y, weight)
-    n_labels = np.bincount(row, minlength=domain.X.shape[0]).astype(np.int32)
-    rows = np.flatnonzero(n_labels)
-    if len(domain.also_rows):
-        rows = np.union1d(rows, domain.also_rows)
-    if not in_order:
-        by_row = np.argsort(row, kind="stable")
-        task, y, weight = task[by_row], y[by_row], weight[by_row]
-    return rows.astype(np.int32), n_labels[rows], (task, y, weight)
-
-
-def _joined(arrays, dtype):
-    """One array of several, or of none."""
-    return np.concatenate([np.zeros(0, dtype), *arrays], dtype=dtype, casting="unsafe")
-
-
-def _spread(n_labels, task, n_tasks):
-    """An order of the rows in which those of each task lie together, and the sizes of the runs.
+def _spread(tasks, rows, n_x_rows):
+    """An order of the rows in which those of each task lie together, and the bounds of the runs.
 
     A row belongs to the rarest of its tasks, those without label come last. Batches take every
     n-th row of the order, so that rare tasks do not arrive in spikes.
     """
-    rarity = np.empty(n_tasks, np.int64)
-    rarity[np.argsort(np.bincount(task, minlength=n_tasks), kind="stable")] = np.arange(n_tasks)
-    rarest = np.full(n_labels.size, n_tasks, np.int32)
-    labelled = np.flatnonzero(n_labels)
-    if labelled.size:
-        rarest[labelled] = np.minimum.reduceat(rarity[task], _bounds(n_labels[labelled])[:-1])
-    order = np.argsort(rarest, kind="stable").astype(np.int32)
+    by_rarity = sorted(tasks.values(), key=lambda task: task.y.size)
+    rarest = np.full(n_x_rows, len(tasks), np.min_scalar_type(len(tasks)))
+    for rank in reversed(range(len(tasks))):
+        rarest[by_rarity[rank].rows] = rank
+    rarest = rarest[rows]
     sizes = np.bincount(rarest)
-    return order, sizes[sizes > 0]
+    order = np.argsort(rarest, kind="stable").astype(np.int32)
+    return order, _bounds(sizes[sizes > 0])

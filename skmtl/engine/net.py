@@ -36,7 +36,7 @@ class NetBuilder:
         As ``Problem`` gets them.
     dtype : dtype
         Of the fit.
-    rows, table : Rows, list of dict
+    rows, table : list of Rows, list of dict
         What ``lay_out_rows`` made of domains and tasks; ``build`` adds the maps to the table.
     records : Records
 
@@ -359,7 +359,7 @@ class NetBuilder:
 
     def _products_of_heads(self, tasks):
         """Multiplications in the last layer of each task's head, in a batch with its usual rows."""
-        n_labels = np.array([task.rows.size for task in self.tasks])
+        n_labels = np.array([task.y.size for task in self.tasks])
         n_batches = np.array([row["n_batches"] for row in self.table])
         n_rows = n_labels / n_batches[tasks["domain"]]
         return n_rows * tasks["n_out"] * self.layout.architecture.n_shared

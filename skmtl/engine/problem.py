@@ -9,7 +9,7 @@ from scipy.sparse import issparse
 from skmtl.engine import compile as compiler
 from skmtl.engine import memory, train
 from skmtl.engine.buffers import allocate
-from skmtl.engine.data import labels_of, lay_out_rows
+from skmtl.engine.data import lay_out_rows
 from skmtl.engine.net import NetBuilder
 from skmtl.engine.records import Records
 
@@ -141,14 +141,15 @@ class Problem:
     def tasks(self):
         """The tasks anew, from the labels row by row."""
         return [
-            task._replace(**dict(zip(("rows", "y", "weight"), labels_of(self._rows, t))))
+            task._replace(**dict(zip(("rows", "y", "weight"), rows.labels_of(t))))
             for t, task in enumerate(self._tasks)
+            for rows in [self._rows[task.domain]]
         ]
 
     @property
     def n_labels(self):
         """How many labels are observed, of all tasks."""
-        return self._rows.label_y.size
+        return sum(rows.label_y.size for rows in self._rows)
 
     @property
     def state(self):
@@ -211,8 +212,13 @@ class Problem:
         weight : ndarray of shape (n_labels,)
             Above 0, in the order of the task's rows, which must ascend.
         """
-        mine = self._rows.label_task == t
-        self._rows.label_weight[mine] = weight
+        d = self._tasks[t].domain
+        rows = self._rows[d]
+        if rows.label_weight.size < rows.label_y.size:
+            self._rows[d] = rows = rows.weighed_one_by_one()
+            self._builder.table[d] |= rows.fields()
+            self.rest()  # the buffers have the old address
+        rows.label_weight[rows.places_of(t)] = weight
         self._task_table[t]["total_weight"] = np.sum(weight)
 
     def watched(self, curves):
@@ -325,6 +331,10 @@ class Problem:
         )
         return total
 
+    def rest(self):
+        """Let go of the buffers of a step, which come anew with the next: a fit may wait long."""
+        self._buffers.clear()
+
     def _bare(self, theta):
         """The same problem without penalties and alignments, at theta."""
         return Problem(self.layout, theta, self.domains, self.tasks, (), self.training)
@@ -332,7 +342,9 @@ class Problem:
     def _batch_buffers(self, full):
         """DATA, WORK and the losses in it, for batches or for all rows at once."""
         if full not in self._buffers:
-            self._buffers[full] = allocate(
+            records = Records()
+            made = allocate(
+                records,
                 self._builder,
                 self._net.fields,
                 full,
@@ -341,7 +353,8 @@ class Problem:
                 cosine=self._cosine,
                 n_cosines=self._n_cosines,
             )
-        return self._buffers[full]
+            self._buffers[full] = records, made
+        return self._buffers[full][1]
 
 
 def _all_finite(parts):

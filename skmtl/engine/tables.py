@@ -24,7 +24,8 @@ LAYER = _record("""
     n_out
 """)
 
-#: One domain: its matrix, its feature map, its rows, and its places in the buffers.
+#: One domain: its matrix, its feature map, its rows in use with their observed labels, and its
+#: places in the buffers.
 DOMAIN = _record("""
     is_csr
     values           # the dense matrix, or the values of the CSR matrix: float
@@ -40,16 +41,23 @@ DOMAIN = _record("""
     map_n_hp
     map_work_at      # slice of WORK.map_work: what forward leaves for backward
     map_work_size
-    first_row        # slice of the rows in use
+    rows             # int32 (n_rows,) those of X that are in use; 0 for all of them in order
     n_rows
+    order            # int32 (n_rows,) their numbers, shuffled within groups at each pass
+    group_ptr        # int (n_groups + 1,) bounds of runs in order that carry the same tasks
+    n_groups
     labels_a_row     # if every row carries the same tasks; else 0
+    n_labels
+    label_ptr        # int (n_rows + 1,) bounds of each row's labels; 0 where labels_a_row is not
+    label_task       # int32 (n_labels,) or (labels_a_row,)
+    label_y          # float (n_labels,)
+    label_weight     # float (n_weights,)
+    n_weights        # n_labels, or 1 where all weigh the same
     n_batches        # batches in one pass over the rows
     max_rows         # rows in the largest batch
     row_at           # offsets into the buffers of WORK
     x_at
     z_at
-    first_group      # slice of group_ptr
-    n_groups
 """)
 
 #: One task.
@@ -177,23 +185,16 @@ NET = _record("""
     align            # of engine.align
 """)
 
-#: The rows in use of all domains, one domain after the other, and their observed labels.
+#: The data of a fit.
 DATA = _record("""
     domains          # DOMAIN
-    rows             # int32, row of the domain's X
-    order            # int32, the rows' numbers, shuffled within groups at each pass
-    group_ptr        # int, bounds of the groups: runs in order that carry the same tasks
-    label_ptr        # int, bounds of each row's labels
-    label_task       # int32
-    label_y          # float
-    label_weight     # float
 """)
 
 #: Buffers of one step. An entry is an observed label of the batch.
 WORK = _record("""
     n_rows           # int (n_domains,) rows of each domain in this batch
     rotation         # int (n_domains,) batch that a pass starts with
-    batch            # int, rows in this batch, numbered as in DATA.rows
+    batch            # int, rows in this batch, numbered as in DOMAIN.rows
     batch_row        # int, the same rows, numbered as in the domain's X
     csr_row          # int, scratch
     task_start       # int (n_tasks,) first entry of each task

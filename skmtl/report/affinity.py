@@ -1,5 +1,7 @@
 """TaskAffinityDisplay: which tasks pull the same way, and which are in conflict."""
 
+from numbers import Real
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
@@ -8,6 +10,7 @@ from skmtl.report.style import axes_of, without_value, write_on
 
 MAX_VALUES = 12  # tasks; more, and the numbers are too small to read
 MAX_NAMES = 40
+EXTEND = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}  # beyond the colours
 
 
 class TaskAffinityDisplay:
@@ -41,7 +44,7 @@ class TaskAffinityDisplay:
     >>> from skmtl.report import TaskAffinityDisplay
     >>> display = TaskAffinityDisplay([[1, -0.2], [-0.2, 1]], ["a", "b"]).plot()
     >>> display.im_.get_clim()
-    (-1.0, 1.0)
+    (-0.2, 0.2)
     """
 
     def __init__(self, affinity, task_names=None):
@@ -113,7 +116,7 @@ class TaskAffinityDisplay:
             raise ValueError("the report has no affinities: " + "; ".join(report.notes))
         return cls(report.task_affinity, report.task_names).plot(ax, **kwargs)
 
-    def plot(self, ax=None, *, cmap="PuOr", include_values=None):
+    def plot(self, ax=None, *, cmap="PuOr", include_values=None, vmax="auto"):
         """Draw it.
 
         Parameters
@@ -124,6 +127,9 @@ class TaskAffinityDisplay:
             A diverging map; its middle is 0.
         include_values : bool, default=None
             Whether to write the numbers; None does with up to 12 tasks.
+        vmax : float or "auto", default="auto"
+            The colours go from -vmax to vmax; "auto" is the largest of two different tasks, in
+            steps of 0.1: a task's 1 with itself would make all others look alike.
 
         Returns
         -------
@@ -132,17 +138,22 @@ class TaskAffinityDisplay:
 
         Raises
         ------
+        ValueError
+            If vmax is neither a number above 0 nor "auto".
         ImportError
             If matplotlib is not installed.
         """
         values = np.asarray(self.affinity, float)
         n_tasks = len(values)
+        vmax = _largest_of_two(values) if isinstance(vmax, str) and vmax == "auto" else vmax
+        if not (isinstance(vmax, Real) and 0 < vmax < np.inf):
+            raise ValueError(f'vmax must be a number above 0, or "auto"; got {vmax!r}')
         side = np.clip(1.8 + 0.55 * n_tasks, 4, 8)
         self.ax_ = ax = axes_of(ax, self, (side + 1.2, side), "compressed")
         self.figure_ = ax.figure
         for i, j in np.argwhere(np.isnan(values)):
             ax.add_patch(without_value(j - 0.5, i - 0.5, 1, 1))
-        self.im_ = ax.imshow(values, cmap=cmap, vmin=-1, vmax=1)
+        self.im_ = ax.imshow(values, cmap=cmap, vmin=-vmax, vmax=vmax)
         if include_values or (include_values is None and n_tasks <= MAX_VALUES):
             size = 9 if n_tasks <= 8 else 7.5
             for (i, j), value in np.ndenumerate(values):
@@ -159,7 +170,17 @@ class TaskAffinityDisplay:
             ax.tick_params(labelsize=7)
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
-        self.colorbar_ = self.figure_.colorbar(self.im_, ax=ax, fraction=0.046, pad=0.03)
+        extend = EXTEND[bool((values < -vmax).any()), bool((values > vmax).any())]
+        self.colorbar_ = self.figure_.colorbar(
+            self.im_, ax=ax, fraction=0.046, pad=0.03, extend=extend
+        )
         self.colorbar_.outline.set_visible(False)
         self.colorbar_.set_label("mean cosine of the tasks' gradients")
         return self
+
+
+def _largest_of_two(values):
+    """The largest affinity of two different tasks, either way, rounded up to 0.1; at least that."""
+    of_two = np.abs(values[~np.eye(len(values), dtype=bool)])
+    most = np.max(of_two, initial=0, where=~np.isnan(of_two))
+    return float(np.clip(np.ceil(10 * most - 1e-9) / 10, 0.1, 1))

@@ -31,8 +31,9 @@ class LambdaMuDisplay:
     ends : dict of str to float, default=None
         Mean scores of "source_only", "target_only", "pooled" and others. Those of the first two
         fill the strips at the margins; all are marked at the colours.
-    best : tuple (lam, mu), default=None
-        The point to frame.
+    best : tuple (lam, mu) or str, default=None
+        The point to frame, or the name of an end; that is framed where it has a strip, and its
+        mark is in the colour of the frame.
 
     Attributes
     ----------
@@ -92,18 +93,27 @@ class LambdaMuDisplay:
         ------
         NotFittedError
             If the estimator is not fitted.
+        TypeError
+            If it searched over something else.
         ImportError
             If matplotlib is not installed.
         """
-        check_is_fitted(estimator, ["lams_", "mus_", "path_scores_"])
+        check_is_fitted(estimator)
+        if not hasattr(estimator, "mus_"):
+            raise TypeError(
+                "LambdaMuDisplay.from_estimator draws a search over lambda and mu, as of "
+                f"TransferClassifierCV, and {type(estimator).__name__} has no mus_. Draw other "
+                "scores with LambdaMuDisplay(lams, mus, scores).plot()."
+            )
         best = {name.rpartition("__")[2]: v for name, v in estimator.best_params_.items()}
+        point = (best["lam"], best.get("mu")) if "lam" in best else best.get("strategy")
         return cls(
             estimator.lams_,
             estimator.mus_,
             estimator.path_scores_,
             score_name=estimator.scorer_name_,
             ends=estimator.end_scores_,
-            best=(best["lam"], best.get("mu")) if "lam" in best else None,
+            best=point,
         ).plot(ax, **kwargs)
 
     def plot(self, ax=None, *, cmap="cividis", include_values=None, vmin=None):
@@ -210,10 +220,10 @@ class LambdaMuDisplay:
     def _draw_frame(self, cells):
         """Frame the best point; gives what the legend says about it."""
         self.frame_ = None
-        if self.best is None:
+        if self.best is None or (isinstance(self.best, str) and self.best not in ENDS):
             return []
         patches = import_extra("matplotlib.patches", "LambdaMuDisplay.plot")
-        lam, mu = self.best
+        lam, mu = (ENDS[self.best], None) if isinstance(self.best, str) else self.best
         found = [
             (place, score)
             for (at_lam, at_mu), place, score, _ in cells
@@ -228,6 +238,8 @@ class LambdaMuDisplay:
             (left + 0.04, bottom + 0.04), right - left - 0.08, top - bottom - 0.08, **look
         )
         self.ax_.add_patch(self.frame_)
+        if isinstance(self.best, str):
+            return []  # its mark at the colours says it
         at = f"λ = {_number(lam)}" + ("" if mu is None else f", μ = {_number(mu)}")
         return [patches.Patch(label=f"best: {at}", **look)]
 
@@ -249,12 +261,19 @@ class LambdaMuDisplay:
     def _mark_ends(self, ends, low):
         """Marks of the ends at the colours; gives those for the legend."""
         handles = []
+        if isinstance(self.best, str) and self.best not in ends:
+            raise ValueError(f"best={self.best!r} is none of ends={sorted(ends)}")
         for marker, (name, score) in zip("<>soDv^P", ends.items()):
             if np.isnan(score):
                 continue
+            look = {"markeredgecolor": "black", "markersize": 7, "zorder": 5}
+            label = f"{name} {score:.3f}"
+            if name == self.best:
+                look = {"markeredgecolor": MARK, "markeredgewidth": 3, "markersize": 8, "zorder": 6}
+                label = f"best: {label}"
             (handle,) = self.colorbar_.ax.plot(
-                [0.5], [max(score, low)], marker, color="white", markeredgecolor="black",
-                markersize=7, linestyle="", label=f"{name} {score:.3f}", clip_on=False, zorder=5,
+                [0.5], [max(score, low)], marker, color="white", linestyle="", clip_on=False,
+                label=label, **look,
             )  # fmt: skip
             handles.append(handle)
         return handles

@@ -5,7 +5,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmtl.plugins.losses import LogLoss
 from skmtl.report.steps import final_step, task_names_of
-from skmtl.report.style import GREY, INK, OKABE_ITO, axes_of, legend_above, tidy
+from skmtl.report.style import GREY, INK, OKABE_ITO, axes_of, import_extra, legend_above, tidy
 
 
 class LossCurveDisplay:
@@ -101,15 +101,16 @@ class LossCurveDisplay:
             _loss_name(last.loss_),
         ).plot(ax, **kwargs)
 
-    def plot(self, ax=None, *, log_loss_axis=False, max_tasks=7):
+    def plot(self, ax=None, *, log_loss_axis=None, max_tasks=7):
         """Draw it.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Where to; None makes a figure.
-        log_loss_axis : bool, default=False
-            Whether the axis of losses is logarithmic.
+        log_loss_axis : bool or None, default=None
+            Whether the axis of losses is logarithmic; None where they are positive and span more
+            than a decade, as a sum over many tasks and each of these do.
         max_tasks : int, default=7
             More tasks than that are thin lines of one colour, without names.
 
@@ -140,7 +141,15 @@ class LossCurveDisplay:
         if self.validation_scores is not None:
             handles += self._draw_validation(before, look)
         tidy(ax)
-        ax.set_yscale("log" if log_loss_axis else "linear")
+        if log_loss_axis is None:
+            low, high = ax.dataLim.intervaly
+            log_loss_axis = 0 < 10 * low < high
+        if log_loss_axis:
+            ticker = import_extra("matplotlib.ticker", "LossCurveDisplay.plot")
+            ax.set_yscale("log")
+            ax.yaxis.set_major_formatter("{x:g}")
+            ax.yaxis.set_minor_locator(ticker.LogLocator(subs=(2, 5)))
+            ax.yaxis.set_minor_formatter("{x:g}")
         ax.set_xlabel("epoch")
         ax.set_ylabel(self.loss_name)
         ax.xaxis.get_major_locator().set_params(integer=True)

@@ -1,5 +1,7 @@
 """How the displays look: colours that the colour-blind can tell apart, axes, legends."""
 
+import numpy as np
+
 from skmtl.report.base import import_extra
 
 # Okabe and Ito (2008), Color universal design, in an order in which neighbours differ most.
@@ -24,12 +26,11 @@ def tidy(ax):
 
 def legend_above(ax, handles):
     """A legend above the axes, where no data are, in lines that fit them."""
+    ax.figure.draw_without_rendering()  # labels and colours have taken their room now
     room = 14.5 * ax.get_window_extent().width / ax.figure.dpi  # characters
     lengths = [len(handle.get_label()) + 7 for handle in handles]
     for ncols in range(len(handles), 0, -1):
-        n_lines = -(-len(handles) // ncols)
-        columns = [lengths[start : start + n_lines] for start in range(0, len(handles), n_lines)]
-        if sum(map(max, columns)) <= room:
+        if sum(map(max, np.array_split(lengths, ncols))) <= room:  # the columns of the legend
             break
     ax.legend(
         handles=handles,

@@ -78,17 +78,23 @@ class SharingSearch(
         return log_score if self.scoring is None else check_scoring(estimator, self.scoring)
 
     def _check(self, X, y):
-        """y as an array; X and y are checked as the estimator would, and left as they are.
+        """X as rows of floats, y as an array; checked as the estimator would.
 
         Lets go of what an earlier fit left: not every fit has a surface or a verdict.
         """
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)
-        validate_data(self, X, accept_sparse="csr", dtype=FLOATS, ensure_min_samples=2)
+        X = self._as_rows(X, reset=True, ensure_min_samples=2)
         if y is None:
             name = type(self).__name__
             raise ValueError(f"{name} requires y to be passed, but the target y is None")
-        return y if hasattr(y, "shape") else np.asarray(y)
+        return X, y if hasattr(y, "shape") else np.asarray(y)
+
+    def _as_rows(self, X, *, reset=False, **checks):
+        """Rows of floats, of which a fit takes no copy: in a race all candidates hold theirs."""
+        return validate_data(
+            self, X, accept_sparse="csr", dtype=FLOATS, order="C", reset=reset, **checks
+        )
 
     def _positive_numbers(self, name):
         values = np.asarray(getattr(self, name), float)
@@ -105,6 +111,12 @@ class SharingSearch(
         ``rows_to_split`` are those with labels, of which the splits speak; all other rows are
         fitted on in every fold.
         """
+        more_rows = {
+            name: self._as_rows(fit_params[name])
+            for name in ("X_unlabeled", "X_val")
+            if fit_params.get(name) is not None
+        }
+        fit_params = {**fit_params, **more_rows}
         scorer = self._scorer(estimator)
         folds = describe_folds(splits, len(rows_to_split))
         rng = check_random_state(self.random_state)
