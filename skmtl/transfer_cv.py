@@ -60,9 +60,8 @@ class TransferClassifierCV(SharingSearch):
         one row, nothing can be held out: there is no verdict, and what is fitted is "finetune", or
         "joint" with the lam that is nearest to 1, with the mu that is nearest to the estimator's.
     scoring : str, callable or None, default=None
-        How to score on the folds. None is the mean log-probability of the true labels, at the
-        temperature that suits the fold: of the few labels that a target may have, it tells more
-        than accuracy does.
+        How to score on the folds. None is the mean log-probability of the true labels: of the few
+        labels that a target may have, it tells more than accuracy does.
     selection : {"best", "one_standard_error"}, default="best"
         "one_standard_error" takes, of those within one standard error of the best candidate, the
         one that leans on the source least: with the largest lam and then the largest mu.
