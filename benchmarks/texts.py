@@ -2,8 +2,8 @@
 
 Each way has a grid, and takes the point with the best balanced accuracy in 3-fold cross-validation,
 repeated where that is cheap, on the labels of the target alone. ``TransferClassifierCV`` searches
-over all ways on the same folds by the same score, and refits what is best; beside that stands what
-it would have refitted by its verdict.
+over all ways on the same folds by ``tempered_log_score``, and refits what is best by it; beside
+that stands what it would have refitted by its verdict.
 """
 
 import time
@@ -21,6 +21,7 @@ from benchmarks import report
 from benchmarks.transfer_ladder import draw
 from skmtl import TransferClassifier, TransferClassifierCV, as_source
 from skmtl.plugins.penalties import L2SP
+from skmtl.search import tempered_log_score
 
 N_FOLDS = 3
 SCORE = "balanced_accuracy"
@@ -59,7 +60,12 @@ class Grids(NamedTuple):
             "joint": ({}, {"lam": self.lams, "alpha": [1e-4, 1e-3]}),
             SEARCH: (
                 {"penalty": L2SP(source_alpha=1e-3)},
-                {"lams": self.lams, "alphas": self.alphas, "scoring": SCORE, "refit": "best"},
+                {
+                    "lams": self.lams,
+                    "alphas": self.alphas,
+                    "scoring": tempered_log_score,
+                    "refit": "best",
+                },
             ),
             LOGISTIC: ({"max_iter": 300}, {"C": [1, 10, 100, 1000]}),  # on the target alone
         }

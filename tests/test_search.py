@@ -28,8 +28,9 @@ from skmtl import (
 from skmtl.datasets import make_transfer_pair
 from skmtl.metrics import make_task_scorer
 from skmtl.once import Once
+from skmtl.search import log_score, tempered_log_score
 from skmtl.search.race import Race
-from skmtl.search.scores import log_score
+from skmtl.search.scores import TEMPERATURES
 from skmtl.search.verdict import describe_folds
 from skmtl.steps import PausableFit
 
@@ -517,6 +518,47 @@ def test_log_score_is_the_mean_log_probability():
     assert log_score(clf, X, y) == pytest.approx(expected)
     few = TransferClassifier(**QUICK).fit(X[y < 2], y[y < 2])
     assert log_score(few, X[y == 2], y[y == 2]) == pytest.approx(np.log(0.1 / 2))
+
+
+def at_best_temperature(probabilities, codes):
+    """The score by its formula, one temperature after the other."""
+    n_classes, scores = probabilities.shape[1], []
+    for temperature in TEMPERATURES:
+        powers = probabilities ** (1 / temperature)
+        p = (powers / powers.sum(axis=1, keepdims=True))[np.arange(len(codes)), codes]
+        scores.append(np.log(0.9 * p + 0.1 / n_classes).mean())
+    return max(scores)
+
+
+def test_tempered_log_score_is_that_at_the_best_temperature():
+    X, y = blobs()
+    clf = TransferClassifier(**QUICK).fit(X, y)
+    p = clf.predict_proba(X).astype(float)
+    assert tempered_log_score(clf, X, y) == pytest.approx(at_best_temperature(p, y))
+    few = TransferClassifier(**QUICK).fit(X[y < 2], y[y < 2])
+    assert tempered_log_score(few, X[y == 2], y[y == 2]) == pytest.approx(np.log(0.1 / 2))
+
+
+class Surer(TransferClassifier):
+    """One that is as right, and surer by a step of temperature."""
+
+    def predict_proba(self, X):
+        powers = super().predict_proba(X) ** (TEMPERATURES[1] / TEMPERATURES[0])
+        return powers / powers.sum(axis=1, keepdims=True)
+
+
+def test_tempered_log_score_does_not_tell_how_sure_an_estimator_is():
+    X, y = blobs()
+    plain = TransferClassifier((), solver="lbfgs", alpha=0.01, max_iter=500).fit(X, y)
+    surer = Surer((), solver="lbfgs", alpha=0.01, max_iter=500).fit(X, y)
+    assert abs(log_score(surer, X, y) - log_score(plain, X, y)) > 1e-3
+    assert tempered_log_score(surer, X, y) == pytest.approx(tempered_log_score(plain, X, y))
+
+
+def test_a_search_by_the_tempered_score():
+    search = transfer_search(scoring=tempered_log_score).fit(*blobs(), **source_of())
+    assert search.scorer_name_ == "tempered_log_score"
+    assert search.score(*blobs()) == tempered_log_score(search.best_estimator_, *blobs())
 
 
 def test_log_score_of_tasks_skips_holes():

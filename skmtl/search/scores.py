@@ -1,11 +1,15 @@
 """What candidates are compared by, unless the user says."""
 
 import numpy as np
+from scipy.special import softmax
 
 from skmtl.tasks import encode_labels
 
 #: Part of the uniform distribution that is mixed into what an estimator says.
 SMOOTHING = 0.1
+
+#: What log-probabilities may be divided by.
+TEMPERATURES = np.geomspace(0.05, 5, 15)
 
 
 def log_score(estimator, X, y):
@@ -30,12 +34,53 @@ def log_score(estimator, X, y):
     float
         NaN if there is no label.
     """
+    return _mean_log_probability(estimator, X, y, np.ones(1))
+
+
+def tempered_log_score(estimator, X, y):
+    """The same at the temperature [1]_ that suits the test rows best, of each task.
+
+    How sure an estimator is hangs on how strongly it is penalised more than on what it knows. With
+    its log-probabilities divided by the best of some temperatures, it is judged by which labels it
+    finds more probable than others.
+
+    Parameters
+    ----------
+    estimator : MultiTaskClassifier or TransferClassifier
+        Fitted.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Rows of a test fold.
+    y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+        Their labels, with holes.
+
+    Returns
+    -------
+    float
+        NaN if there is no label.
+
+    References
+    ----------
+    .. [1] Guo, Pleiss, Sun and Weinberger (2017). On calibration of modern neural networks. ICML,
+       section 4.2.
+
+    Examples
+    --------
+    >>> from skmtl import TransferClassifierCV
+    >>> from skmtl.search import tempered_log_score
+    >>> TransferClassifierCV(scoring=tempered_log_score).scoring.__name__
+    'tempered_log_score'
+    """
+    return _mean_log_probability(estimator, X, y, TEMPERATURES)
+
+
+def _mean_log_probability(estimator, X, y, temperatures):
+    """Mean over the tasks that have labels, of each at the best of some temperatures."""
     labels = encode_labels(y, missing_label=estimator.missing_label, estimator=estimator)
     probabilities, classes = estimator.predict_proba(X), estimator.classes_
     if labels.is_1d:
         probabilities, classes = [probabilities], [classes]
     means = [
-        _log_probabilities(p, known, observed[codes[codes >= 0]], codes >= 0).mean()
+        _of_task(p[codes >= 0], known, observed[codes[codes >= 0]], temperatures)
         for p, known, observed, codes in zip(
             probabilities, classes, labels.classes, labels.codes.T, strict=True
         )
@@ -44,9 +89,12 @@ def log_score(estimator, X, y):
     return float(np.mean(means)) if means else np.nan
 
 
-def _log_probabilities(probabilities, known, labels, rows):
-    """Those of the rows' labels, given the classes that columns stand for."""
+def _of_task(probabilities, known, labels, temperatures):
+    """Mean log-probability of the labels, given the classes that columns stand for."""
     columns = {label: j for j, label in enumerate(known.tolist())}
     column = np.array([columns.get(label, -1) for label in labels.tolist()])
-    of_labels = np.where(column < 0, 0.0, probabilities[np.flatnonzero(rows), column])
-    return np.log((1 - SMOOTHING) * of_labels + SMOOTHING / len(known))
+    given = np.asarray(probabilities, np.float64)
+    logs = np.log(np.maximum(given, np.finfo(given.dtype).tiny))
+    scaled = softmax(logs / temperatures[:, None, None], axis=2)
+    of_labels = np.where(column < 0, 0.0, scaled[:, np.arange(len(column)), column])
+    return np.log((1 - SMOOTHING) * of_labels + SMOOTHING / len(known)).mean(axis=1).max()
