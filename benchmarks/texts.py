@@ -99,10 +99,12 @@ def fitted(name, grids, X, y, source, seed, **settings):
 
 def by_verdict(search, X, y, source):
     """What a search would have refitted with ``refit="verdict"``."""
-    results = search.cv_results_
-    among = results["shares"] == (search.verdict_ == "helps")
-    best = np.where(among, results["mean_test_score"], -np.inf).argmax()
-    return clone(search.estimator).set_params(**results["params"][best]).fit(X, y, **source)
+    params = search.best_sharing_params_
+    if search.verdict_ != "helps":
+        results = search.cv_results_
+        best = np.where(results["shares"], -np.inf, results["mean_test_score"]).argmax()
+        params = results["params"][best]
+    return clone(search.estimator).set_params(**params).fit(X, y, **source)
 
 
 def run(data, name, k, seed, grids, **settings):

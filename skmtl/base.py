@@ -282,7 +282,7 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
             n_epochs = yield so_far
             with blas_threads(largest_product):
                 training.advance(n_epochs)
-            problem.rest()
+            problem.drop_buffers()
         return training.history
 
     def _obstacle_to_partial_fit(self):

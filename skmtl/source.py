@@ -153,7 +153,9 @@ def validate_sources(
         )
     sources = []
     for s, (X, y) in enumerate(zip(X_source, y_source)):
-        X = source_rows(X, s, target_names=target_names, same_columns=same_columns, dtype=dtype)
+        X = validate_source_rows(
+            X, s, target_names=target_names, same_columns=same_columns, dtype=dtype
+        )
         known = None if classes is None else [classes[s]]
         labels = read(y, known=known)
         if not labels.is_1d:
@@ -168,7 +170,7 @@ def validate_sources(
     return sources
 
 
-def source_rows(X, number, *, target_names, same_columns, dtype):
+def validate_source_rows(X, number, *, target_names, same_columns, dtype):
     """Check the rows of a source.
 
     Parameters

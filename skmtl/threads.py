@@ -57,7 +57,7 @@ def in_turn():
 
     What comes before training is Python. Two threads that do it at once pass the interpreter's lock
     to and fro, are ready together after twice the time, and, if their fits are of a kind, meet
-    again at the next. In turn the second begins later, and they do not meet again: in a search with
+    again at the next. In turn the second begins later, and they seldom meet again: in a search with
     fits of 35 ms two threads were 1.80 times as fast as one (quartiles 1.77 and 1.89), and in turn
     1.88 times (1.80, 1.92).
     """

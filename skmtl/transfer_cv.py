@@ -19,7 +19,7 @@ from skmtl.search.surface import (
     ways_to_share,
     without_pretraining,
 )
-from skmtl.source import source_rows
+from skmtl.source import validate_source_rows
 from skmtl.tasks import encode_labels
 from skmtl.transfer_classifier import TransferClassifier
 
@@ -284,17 +284,17 @@ class TransferClassifierCV(SharingSearch):
 
     def _sources(self, estimator, X_source, dtype):
         """Their rows as the fits take them, without a copy for each."""
+        if X_source is None:
+            return None  # fit says what is missing
         feature_map = resolve("feature_maps", estimator.feature_map, "feature_map")
         checks = {
             "target_names": getattr(self, "feature_names_in_", None),
             "same_columns": isinstance(feature_map, Identity),
             "dtype": dtype.type,
         }
-        if X_source is None:
-            return None  # fit says what is missing
         if not isinstance(X_source, tuple):
-            return source_rows(X_source, 0, **checks)
-        return tuple(source_rows(X, s, **checks) for s, X in enumerate(X_source))
+            return validate_source_rows(X_source, 0, **checks)
+        return tuple(validate_source_rows(X, s, **checks) for s, X in enumerate(X_source))
 
     def _candidates(self, estimator, classes, n_labelled, y_source, options):
         """The surface, with those that lean on the source least last."""

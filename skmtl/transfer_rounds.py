@@ -6,7 +6,7 @@ import numpy as np
 
 from skmtl.engine.forward import in_blocks, task_outputs
 from skmtl.rounds import Rounds
-from skmtl.source_rows import reweigh_rows
+from skmtl.source_row_weights import reweigh_rows
 from skmtl.transfer_stages import TransferStages
 
 

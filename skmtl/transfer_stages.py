@@ -13,7 +13,7 @@ from skmtl.pace import Pace
 from skmtl.plugins.sharings import Hard
 from skmtl.plugins.weightings import Uniform
 from skmtl.source import as_pretrained, read_source_model, take_weights
-from skmtl.source_rows import weigh_source_rows
+from skmtl.source_row_weights import weigh_source_rows
 from skmtl.steps import run_to_the_end
 from skmtl.tasks import kept, observed
 from skmtl.transfer_data import TransferData

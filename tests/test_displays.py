@@ -13,7 +13,12 @@ from tables import QUICK, blobs, source_of, wide
 from test_multitask_report import made as made_of_tasks
 from test_transfer_report import made as made_of_ladder
 
-from skmtl import MultiTaskClassifier, MultiTaskClassifierCV, TransferClassifier
+from skmtl import (
+    MultiTaskClassifier,
+    MultiTaskClassifierCV,
+    TransferClassifier,
+    TransferClassifierCV,
+)
 from skmtl.report import (
     LambdaMuDisplay,
     LearningCurveDisplay,
@@ -285,6 +290,9 @@ def test_a_search_over_something_else(pyplot):
         LambdaMuDisplay.from_estimator(search)
     with pytest.raises(TypeError, match="MultiTaskClassifierCV has no mus_"):
         LambdaMuDisplay.from_estimator(search.fit(*wide()))
+    without_source = TransferClassifierCV(TransferClassifier(**QUICK)).fit(*blobs())
+    with pytest.raises(TypeError, match="TransferClassifierCV has no path_scores_"):
+        LambdaMuDisplay.from_estimator(without_source)
 
 
 def test_values_in_any_order(pyplot):

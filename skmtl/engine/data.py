@@ -151,7 +151,7 @@ def _side_by_side(tasks, n_rows, dtype):
     y = np.empty((n_rows, len(tasks)), dtype)
     weight = np.empty_like(y) if one_weight is None else one_weight
     for j, task in enumerate(tasks.values()):
-        in_order = slice(None)
+        in_order = EVERY
         is_array = isinstance(task.rows, np.ndarray)
         if is_array and (task.rows[1:] < task.rows[:-1]).any():
             in_order = np.argsort(task.rows)

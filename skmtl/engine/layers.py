@@ -14,7 +14,7 @@ SMALL_PRODUCT = 512
 # From so many rows on, b^T is written out if it is small: for a product with b^T BLAS copies both
 # factors into buffers that all threads share, so that two fits at once take these from each other's
 # cache. For 31 rows and a b of 64 x 64 that takes 3.5 us alone, transposition and plain product
-# 2.6; below 20 rows BLAS does without the copies.
+# 2.6; with fewer rows than 20 and that b BLAS does without the copies.
 MANY_ROWS = 20
 
 

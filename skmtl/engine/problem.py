@@ -217,7 +217,7 @@ class Problem:
         if rows.label_weight.size < rows.label_y.size:
             self._rows[d] = rows = rows.weighed_one_by_one()
             self._builder.table[d] |= rows.fields()
-            self.rest()  # the buffers have the old address
+            self.drop_buffers()  # the buffers have the old address
         rows.label_weight[rows.places_of(t)] = weight
         self._task_table[t]["total_weight"] = np.sum(weight)
 
@@ -331,7 +331,7 @@ class Problem:
         )
         return total
 
-    def rest(self):
+    def drop_buffers(self):
         """Let go of the buffers of a step, which come anew with the next: a fit may wait long."""
         self._buffers.clear()
 

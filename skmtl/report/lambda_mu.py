@@ -94,16 +94,17 @@ class LambdaMuDisplay:
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If it searched over something else.
+            If it searched over something else, or had nothing to compare.
         ImportError
             If matplotlib is not installed.
         """
         check_is_fitted(estimator)
-        if not hasattr(estimator, "mus_"):
+        missing = [n for n in ("lams_", "mus_", "path_scores_") if not hasattr(estimator, n)]
+        if missing:
             raise TypeError(
                 "LambdaMuDisplay.from_estimator draws a search over lambda and mu, as of "
-                f"TransferClassifierCV, and {type(estimator).__name__} has no mus_. Draw other "
-                "scores with LambdaMuDisplay(lams, mus, scores).plot()."
+                f"TransferClassifierCV with a source, and this {type(estimator).__name__} has no "
+                f"{missing[0]}. Draw other scores with LambdaMuDisplay(lams, mus, scores).plot()."
             )
         best = {name.rpartition("__")[2]: v for name, v in estimator.best_params_.items()}
         point = (best["lam"], best.get("mu")) if "lam" in best else best.get("strategy")
@@ -150,6 +151,7 @@ class LambdaMuDisplay:
         if self.std is not None:
             std = _check_matrix("std", self.std, lams, mus)
         ends = dict(self.ends or {})
+        best_end, point = self._best_of(ends)
         strips = {name: lam for name, lam in ENDS.items() if name in ends and lam not in lams}
         columns, rows = _places([*lams, *strips.values()]), _places(mus)
         figsize = np.clip(2.6 + 0.75 * len(columns), 5, 12), np.clip(2 + 0.6 * len(rows), 3.6, 9)
@@ -174,7 +176,10 @@ class LambdaMuDisplay:
         self._draw_cells(cells, {"cmap": cmap, "clim": (low, max(known.max(), low))})
         if include_values or (include_values is None and len(cells) <= MAX_VALUES):
             self._write_values(cells)
-        handles = self._draw_frame(cells)
+        self._draw_frame(cells, point)
+        handles = []
+        if self.frame_ is not None and best_end is None:
+            handles.append(self.frame_)
         self._label(columns, rows)
         extend = "min" if low > known.min() else "neither"
         self.colorbar_ = self.figure_.colorbar(
@@ -184,7 +189,7 @@ class LambdaMuDisplay:
         self.colorbar_.set_label(
             self.score_name + (", ± sd over folds" if self.std is not None else "")
         )
-        handles += self._mark_ends(ends, low)
+        handles += self._mark_ends(ends, low, best_end)
         if any(np.isnan(score) for _, _, score, _ in cells):
             handles.append(without_value(label="no score"))
         if handles:
@@ -217,13 +222,21 @@ class LambdaMuDisplay:
                 x, y = (left + right) / 2, (bottom + top) / 2
                 write_on(self.ax_, self.cells_, x, y, score, text, 9)
 
-    def _draw_frame(self, cells):
-        """Frame the best point; gives what the legend says about it."""
+    def _best_of(self, ends):
+        """What is best: the name of an end or None, and the point to frame or None."""
+        if not isinstance(self.best, str):
+            return None, self.best
+        if self.best not in ends:
+            raise ValueError(f"best={self.best!r} is none of ends={sorted(ends)}")
+        return self.best, (ENDS[self.best], None) if self.best in ENDS else None
+
+    def _draw_frame(self, cells, point):
+        """Frame a point; leaves None in ``frame_`` where there is none."""
         self.frame_ = None
-        if self.best is None or (isinstance(self.best, str) and self.best not in ENDS):
-            return []
+        if point is None:
+            return
         patches = import_extra("matplotlib.patches", "LambdaMuDisplay.plot")
-        lam, mu = (ENDS[self.best], None) if isinstance(self.best, str) else self.best
+        lam, mu = point
         found = [
             (place, score)
             for (at_lam, at_mu), place, score, _ in cells
@@ -233,15 +246,17 @@ class LambdaMuDisplay:
             raise ValueError(f"best={self.best!r} is no point of lams and mus, nor an end")
         left, right, bottom, top = found[0][0]
         top = max(place[3] for place, _ in found)  # all of a column, where mu is None
-        look = {"fill": False, "edgecolor": MARK, "linewidth": 3}
+        at = f"λ = {_number(lam)}" + ("" if mu is None else f", μ = {_number(mu)}")
         self.frame_ = patches.Rectangle(
-            (left + 0.04, bottom + 0.04), right - left - 0.08, top - bottom - 0.08, **look
+            (left + 0.04, bottom + 0.04),
+            right - left - 0.08,
+            top - bottom - 0.08,
+            fill=False,
+            edgecolor=MARK,
+            linewidth=3,
+            label=f"best: {at}",
         )
         self.ax_.add_patch(self.frame_)
-        if isinstance(self.best, str):
-            return []  # its mark at the colours says it
-        at = f"λ = {_number(lam)}" + ("" if mu is None else f", μ = {_number(mu)}")
-        return [patches.Patch(label=f"best: {at}", **look)]
 
     def _label(self, columns, rows):
         """Ticks at the values, in the middle of their cells."""
@@ -258,17 +273,15 @@ class LambdaMuDisplay:
         ax.set_xlabel("λ, weight of the target's loss")
         ax.set_ylabel("μ, strength of the penalty on the map")
 
-    def _mark_ends(self, ends, low):
+    def _mark_ends(self, ends, low, best):
         """Marks of the ends at the colours; gives those for the legend."""
         handles = []
-        if isinstance(self.best, str) and self.best not in ends:
-            raise ValueError(f"best={self.best!r} is none of ends={sorted(ends)}")
         for marker, (name, score) in zip("<>soDv^P", ends.items()):
             if np.isnan(score):
                 continue
             look = {"markeredgecolor": "black", "markersize": 7, "zorder": 5}
             label = f"{name} {score:.3f}"
-            if name == self.best:
+            if name == best:
                 look = {"markeredgecolor": MARK, "markeredgewidth": 3, "markersize": 8, "zorder": 6}
                 label = f"best: {label}"
             (handle,) = self.colorbar_.ax.plot(

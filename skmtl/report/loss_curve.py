@@ -144,9 +144,9 @@ class LossCurveDisplay:
         if log_loss_axis is None:
             low, high = ax.dataLim.intervaly
             log_loss_axis = 0 < 10 * low < high
+        ax.set_yscale("log" if log_loss_axis else "linear")
         if log_loss_axis:
             ticker = import_extra("matplotlib.ticker", "LossCurveDisplay.plot")
-            ax.set_yscale("log")
             ax.yaxis.set_major_formatter("{x:g}")
             ax.yaxis.set_minor_locator(ticker.LogLocator(subs=(2, 5)))
             ax.yaxis.set_minor_formatter("{x:g}")

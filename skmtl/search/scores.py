@@ -38,10 +38,11 @@ def log_score(estimator, X, y):
 
 
 def tempered_log_score(estimator, X, y):
-    """The same at the temperature [1]_ that suits the test rows best, of each task.
+    """Mean log-probability of the true labels, of each task at the best temperature.
 
-    How sure an estimator is hangs on how strongly it is penalised more than on what it knows. With
-    its log-probabilities divided by the best of some temperatures, it is judged by which labels it
+    That is the temperature [1]_ that suits the test rows best; all else is as in ``log_score``. How
+    sure an estimator is hangs on how strongly it is penalised more than on what it knows. With its
+    log-probabilities divided by the best of some temperatures, it is judged by which labels it
     finds more probable than others.
 
     Parameters
