@@ -3,6 +3,8 @@
 ``python -m benchmarks.wine --data wine_quality.csv.gz``. For each seed, k red wines are the target;
 R2 is on all other reds. Columns are scaled by the whites. All models but "joint, a net" are linear,
 and each chooses its settings by 5-fold cross-validation of the squared error on the k reds alone.
+"search" is ``TransferRegressorCV`` with folds of its own of the k reds, over all linear ways and
+all ``alphas``; "search, best" refits by the score, not by the verdict.
 
 The file joins the two tables of Cortez et al. (2009), doi 10.24432/C56S3T (CC BY 4.0): 11
 measurements, ``quality`` and ``color``. By default it is looked for in ``shared/data`` beside the
@@ -26,7 +28,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 from threadpoolctl import threadpool_limits
 
 from benchmarks import report
-from skmtl import TransferRegressor, as_source
+from skmtl import TransferRegressor, TransferRegressorCV, as_source
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "wine_quality.csv.gz"
 N_FOLDS = 5
@@ -40,6 +42,9 @@ MODELS = {
     "joint": ({"alpha": 1e-2}, {"lam": LAMS}),
     "joint, a net": ({"hidden_layer_sizes": (16,), "alpha": 1e-1}, {"lam": LAMS[1::2]}),
 }
+SEARCH = {"lams": LAMS, "alphas": ALPHAS, "warm_path": True}
+REFITS = {"search": "verdict", "search, best": "best"}
+VERDICTS = "helps", "no difference", "hurts"
 RIDGE = {"alpha": np.logspace(-1, 3, 9)}
 # DESIGN 7, measured with scikit-learn's models by k.
 FLOORS = {
@@ -66,7 +71,7 @@ def draw(n_rows, k, seed):
     return train, np.setdiff1d(np.arange(n_rows), train)
 
 
-def search(model, grid, X, y, seed, **source):
+def tuned(model, grid, X, y, seed, **source):
     """The model with the settings of the grid that predict held-out rows best."""
     cv = KFold(N_FOLDS, shuffle=True, random_state=seed)
     chosen = GridSearchCV(model, grid, cv=cv, scoring="neg_mean_squared_error")
@@ -81,14 +86,19 @@ def run(white, red, name, k, seed):
         parameters, grid = MODELS[name]
         model = TransferRegressor(**{**COMMON, **parameters}, random_state=seed)
         if grid:
-            model = search(model, grid, X[train], y[train], seed, **as_source(*white))
+            model = tuned(model, grid, X[train], y[train], seed, **as_source(*white))
             chosen = model.best_params_
         else:
             model.fit(X[train], y[train], **as_source(*white))
+    elif name in REFITS:
+        way = TransferRegressor(**COMMON, penalty="l2_sp", random_state=seed)
+        model = TransferRegressorCV(way, **SEARCH, refit=REFITS[name], random_state=seed)
+        model.fit(X[train], y[train], **as_source(*white))
+        chosen = {"verdict": model.verdict_, **model.best_params_}
     else:
         if name == "ridge: source + residual":
             base = Ridge(1.0).fit(*white).predict(X)
-        model = search(Ridge(), RIDGE, X[train], y[train] - base[train], seed)
+        model = tuned(Ridge(), RIDGE, X[train], y[train] - base[train], seed)
         chosen = model.best_params_
     return {"r2": r2_score(y[test], base[test] + model.predict(X[test])), "chosen": chosen}
 
@@ -106,7 +116,7 @@ def main():
     # lbfgs ends where the objective hardly falls, or after 200 iterations: both are near enough.
     warnings.simplefilter("ignore", ConvergenceWarning)
     white, red = load(args.data)
-    names = [*MODELS, "ridge: target only", "ridge: source + residual"]
+    names = [*MODELS, *REFITS, "ridge: target only", "ridge: source + residual"]
     start, r2, chosen = time.perf_counter(), {}, {}
     with threadpool_limits(1), Parallel(args.jobs, "threading") as parallel:
         for k in ks:
@@ -121,16 +131,21 @@ def main():
     rows += [[f"floor: {s}", *(f"{floor[k]:.3f}" for k in ks)] for s, floor in FLOORS.items()]
     gaps = [
         [f"{ours} - {other}", *(report.paired(r2[ours, k], r2[other, k]) for k in ks)]
-        for ours in ("joint", "finetune")
-        for other in ("target_only", "pooled", "ridge: source + residual")
+        for ours in ("joint", "finetune", *REFITS)
+        for other in ("target_only", "pooled", "joint", "ridge: source + residual")
+        if other != ours
     ]
+    said = {k: [c["verdict"] for c in chosen["search", k]] for k in ks}
+    shares = [[v, *(f"{said[k].count(v) / n_seeds:.1f}" for k in ks)] for v in VERDICTS]
     print(f"Mean ± sd over {n_seeds} seeds\n\n{report.table(header, rows)}")
     header[0] = "difference"
-    print(f"\nPaired, mean ± standard error\n\n{report.table(header, gaps)}\n")
+    print(f"\nPaired, mean ± standard error\n\n{report.table(header, gaps)}")
+    header[0] = "verdict"
+    print(f"\nShares of the verdicts\n\n{report.table(header, shares)}\n")
     path = report.write(
         "wine_quick" if args.quick else "wine",
-        {"common": COMMON, "models": MODELS, "ridge": RIDGE, "n_folds": N_FOLDS, "k": ks,
-         "n_seeds": n_seeds, "threads": args.jobs},
+        {"common": COMMON, "models": MODELS, "search": SEARCH, "ridge": RIDGE,
+         "n_folds": N_FOLDS, "k": ks, "n_seeds": n_seeds, "threads": args.jobs},
         [{"model": m, "k": k, "r2": r2[m, k], "chosen": chosen[m, k]} for m, k in r2],
         seconds,
     )  # fmt: skip

@@ -1,6 +1,8 @@
 """TransferClassifierCV and MultiTaskClassifierCV: the race, the verdict, the refit."""
 
+import re
 import tracemalloc
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -20,8 +22,10 @@ from tables import QUICK, blobs, digest, source_of, theta_of, wide
 from skmtl import (
     MultiTaskClassifier,
     MultiTaskClassifierCV,
+    MultiTaskRegressorCV,
     TransferClassifier,
     TransferClassifierCV,
+    TransferRegressorCV,
     as_source,
     make_transfer_pipeline,
 )
@@ -62,6 +66,16 @@ both = pytest.mark.parametrize("search, data", SEARCHES.values(), ids=SEARCHES)
 def test_sklearn_contract(estimator, check):
     inner = estimator._default_estimator().set_params(max_iter=20, random_state=0)
     check(estimator.set_params(estimator=inner, min_epochs=10))
+
+
+@pytest.mark.parametrize(
+    "search",
+    [TransferClassifierCV, TransferRegressorCV, MultiTaskClassifierCV, MultiTaskRegressorCV],
+)
+def test_parameters_are_documented(search):
+    """Constructors are those of base classes, which numpydoc does not see."""
+    section = search.__doc__.partition("Parameters\n")[2].partition("Attributes\n")[0]
+    assert re.findall(r"^    (\w+) : ", section, re.MULTILINE) == list(signature(search).parameters)
 
 
 @both

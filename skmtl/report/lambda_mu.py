@@ -103,8 +103,9 @@ class LambdaMuDisplay:
         if missing:
             raise TypeError(
                 "LambdaMuDisplay.from_estimator draws a search over lambda and mu, as of "
-                f"TransferClassifierCV with a source, and this {type(estimator).__name__} has no "
-                f"{missing[0]}. Draw other scores with LambdaMuDisplay(lams, mus, scores).plot()."
+                "TransferClassifierCV or TransferRegressorCV with a source, and this "
+                f"{type(estimator).__name__} has no {missing[0]}. Draw other scores with "
+                "LambdaMuDisplay(lams, mus, scores).plot()."
             )
         best = {name.rpartition("__")[2]: v for name, v in estimator.best_params_.items()}
         point = (best["lam"], best.get("mu")) if "lam" in best else best.get("strategy")

@@ -6,7 +6,6 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn.base import (
     BaseEstimator,
-    ClassifierMixin,
     ClassNamePrefixFeaturesOutMixin,
     MetaEstimatorMixin,
     TransformerMixin,
@@ -20,7 +19,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skmtl._compat import HasMethods, Interval, StrOptions, safe_indexing
 from skmtl.rows import FLOATS
 from skmtl.search.race import Race, Split
-from skmtl.search.scores import log_score
 from skmtl.search.verdict import (
     describe_folds,
     gain_of_sharing,
@@ -32,8 +30,18 @@ from skmtl.search.verdict import (
 FEW_EPOCHS = 5
 
 
-def _best_has(name):
-    """Whether the estimator that is, or would be, refitted has a method."""
+def best_has(name):
+    """Condition of ``available_if``: the estimator that is, or would be, refitted has a method.
+
+    Parameters
+    ----------
+    name : str
+        Name of the method.
+
+    Returns
+    -------
+    callable
+    """
 
     def check(search):
         fitted = getattr(search, "best_estimator_", None)
@@ -47,12 +55,14 @@ class SharingSearch(
     MetaEstimatorMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
-    ClassifierMixin,
     BaseEstimator,
 ):
     """Base of the estimators with CV in their name.
 
-    A subclass names its candidates (``_candidates``) and its folds (``_splits``).
+    A subclass names its candidates and its folds, and passes them to ``_search``. What a search
+    must know of labels comes from ``ClassificationSearch`` or ``RegressionSearch``, which goes
+    after this: how to read them (``_read_labels``), and what candidates are scored by unless
+    ``scoring`` says (``_default_scorer``, ``_score_name``).
     """
 
     _parameter_constraints = {
@@ -74,8 +84,26 @@ class SharingSearch(
         """What is searched over."""
         return self._default_estimator() if self.estimator is None else self.estimator
 
-    def _scorer(self, estimator):
-        return log_score if self.scoring is None else check_scoring(estimator, self.scoring)
+    def _checked_estimator(self):
+        """What is searched over, if it is of the right kind."""
+        estimator, kind = self._estimator(), type(self._default_estimator())
+        if not isinstance(estimator, kind):
+            raise TypeError(
+                f"The 'estimator' parameter of {type(self).__name__} must be a {kind.__name__}. "
+                f"Got {estimator!r} instead."
+            )
+        return estimator
+
+    def _scorer(self, estimator, y):
+        if self.scoring is None:
+            return self._default_scorer(estimator, y)
+        return check_scoring(estimator, self.scoring)
+
+    def _name_of_scores(self):
+        if self.scoring is None:
+            return self._score_name
+        scoring = self.scoring
+        return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", repr(scoring))
 
     def _check(self, X, y):
         """X as rows of floats, y as an array; checked as the estimator would.
@@ -117,7 +145,7 @@ class SharingSearch(
             if fit_params.get(name) is not None
         }
         fit_params = {**fit_params, **more_rows}
-        scorer = self._scorer(estimator)
+        scorer = self._scorer(estimator, y)
         folds = describe_folds(splits, len(rows_to_split))
         rng = check_random_state(self.random_state)
         seeds = rng.randint(np.iinfo(np.int32).max, size=folds.repeats[-1] + 1)
@@ -136,7 +164,7 @@ class SharingSearch(
             verbose=self.verbose,
         )
         scores, n_epochs, finished = race.run()
-        self.n_splits_, self.scorer_name_ = len(splits), _name_of(self.scoring)
+        self.n_splits_, self.scorer_name_ = len(splits), self._name_of_scores()
         self.cv_results_ = _results(candidates, scores, n_epochs, finished)
         shares = np.array([candidate.shares for candidate in candidates])
         reference = self._choose(scores, finished & ~shares)
@@ -236,46 +264,12 @@ class SharingSearch(
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            The labels.
+            The labels, or numbers for regression.
         """
         check_is_fitted(self)
         return self.best_estimator_.predict(X)
 
-    @available_if(_best_has("predict_proba"))
-    def predict_proba(self, X):
-        """Probabilities of classes, of the refitted estimator.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes), or a list of them
-            The probabilities, in the order of ``classes_``.
-        """
-        check_is_fitted(self)
-        return self.best_estimator_.predict_proba(X)
-
-    @available_if(_best_has("decision_function"))
-    def decision_function(self, X):
-        """Decision values of the refitted estimator.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes)
-            The values.
-        """
-        check_is_fitted(self)
-        return self.best_estimator_.decision_function(X)
-
-    @available_if(_best_has("transform"))
+    @available_if(best_has("transform"))
     def transform(self, X):
         """The shared representation of the refitted estimator.
 
@@ -300,7 +294,7 @@ class SharingSearch(
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows.
         y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            Their labels.
+            Their labels, or numbers.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
 
@@ -313,12 +307,6 @@ class SharingSearch(
         scorer = check_scoring(self.best_estimator_, self.scoring)
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         return scorer(self.best_estimator_, X, y, **weights)
-
-
-def _name_of(scoring):
-    if scoring is None:
-        return "log score"
-    return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", repr(scoring))
 
 
 _SAID = {"helps": "helps", "hurts": "hurts", "no difference": "makes no difference"}

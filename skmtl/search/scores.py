@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.special import softmax
 
-from skmtl.tasks import encode_labels
+from skmtl.targets import offset_and_scale, read_numbers
+from skmtl.tasks import encode_labels, observed
 
 #: Part of the uniform distribution that is mixed into what an estimator says.
 SMOOTHING = 0.1
@@ -99,3 +100,38 @@ def _of_task(probabilities, known, labels, temperatures):
     scaled = softmax(logs / temperatures[:, None, None], axis=2)
     of_labels = np.where(column < 0, 0.0, scaled[:, np.arange(len(column)), column])
     return np.log((1 - SMOOTHING) * of_labels + SMOOTHING / len(known)).mean(axis=1).max()
+
+
+class HeldOutR2:
+    r"""R2 on a fold's rows in units of all numbers, mean over tasks.
+
+    .. math:: 1 - \frac{1}{|F|} \sum_{i \in F} \frac{(y_i - \hat y_i)^2}{s^2}
+
+    F are the rows of the fold that have a number, and :math:`s^2` is the variance of all numbers of
+    the task that the search has, in the fold or not. Over folds of one size the mean is the R2 of
+    all held-out predictions together. With the variance of the fold's own rows, which may be a
+    handful, as the unit, a fold would weigh the more the less its numbers happen to differ, without
+    bound; and of one row there is none.
+
+    Parameters
+    ----------
+    numbers : ndarray of shape (n_samples, n_tasks)
+        All numbers, NaN where missing.
+
+    Attributes
+    ----------
+    scales : ndarray of shape (n_tasks,)
+        Their standard deviations s; 1 where all numbers of a task are the same.
+    """
+
+    def __init__(self, numbers):
+        there = observed(numbers).astype(float)
+        units = [offset_and_scale(*of_task, centring=True) for of_task in zip(numbers.T, there.T)]
+        self.scales = np.array([scale for _, scale in units])
+
+    def __call__(self, estimator, X, y):
+        """Score a fitted estimator; a task without number does not count, NaN if there is none."""
+        y = read_numbers(y, missing_label=estimator.missing_label).codes
+        errors = (y - estimator.predict(X).reshape(y.shape)) / self.scales
+        means = [np.mean(e[observed(e)] ** 2) for e in errors.T if observed(e).any()]
+        return float(1 - np.mean(means)) if means else np.nan

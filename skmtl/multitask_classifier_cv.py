@@ -1,21 +1,14 @@
 """MultiTaskClassifierCV: how strongly to hold tasks together, and whether to share at all."""
 
-from numbers import Integral
-
 import numpy as np
-from sklearn.model_selection import check_cv
-from sklearn.utils import check_random_state
 
-from skmtl._compat import fit_context
-from skmtl.atomic import all_or_nothing
-from skmtl.model_selection import MultiTaskKFold
 from skmtl.multitask_classifier import MultiTaskClassifier
-from skmtl.search.base import SharingSearch
-from skmtl.search.race import Candidate
-from skmtl.tasks import encode_labels, union_of_labels
+from skmtl.multitask_search import MultiTaskSearch
+from skmtl.search.classification import ClassificationSearch
+from skmtl.tasks import union_of_labels
 
 
-class MultiTaskClassifierCV(SharingSearch):
+class MultiTaskClassifierCV(MultiTaskSearch, ClassificationSearch):  # numpydoc ignore=PR02
     r"""Several tasks, with the way and the strength of sharing chosen by cross-validation.
 
     Candidates are the estimator's own way to share, all tasks pooled, and one net per task, each
@@ -101,6 +94,7 @@ class MultiTaskClassifierCV(SharingSearch):
     See Also
     --------
     MultiTaskClassifier : One candidate.
+    MultiTaskRegressorCV : The same for numbers.
     TransferClassifierCV : The same question for a source and a target.
 
     Examples
@@ -115,130 +109,15 @@ class MultiTaskClassifierCV(SharingSearch):
     'helps'
     """
 
-    __metadata_request__fit = {"label_weight": True, "X_val": True, "y_val": True}
-
-    _by_row = ("sample_weight", "label_weight")
-    _what_is_shared = "Sharing"
-
-    def __init__(
-        self,
-        estimator=None,
-        *,
-        lams=(1e-4, 1e-3, 1e-2, 1e-1),
-        cv=None,
-        scoring=None,
-        selection="best",
-        refit="verdict",
-        factor=3,
-        min_epochs="auto",
-        warm_path=False,
-        n_jobs=None,
-        random_state=None,
-        verbose=False,
-    ):
-        self.estimator = estimator
-        self.lams = lams
-        self.cv = cv
-        self.scoring = scoring
-        self.selection = selection
-        self.refit = refit
-        self.factor = factor
-        self.min_epochs = min_epochs
-        self.warm_path = warm_path
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.verbose = verbose
-
     @staticmethod
     def _default_estimator():
         return MultiTaskClassifier()
 
-    @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, *, label_weight=None, X_val=None, y_val=None):
-        """Search, judge, and refit.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
-        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
-            A column of labels per task, with holes.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of rows in training.
-        label_weight : array-like of shape (n_samples, n_tasks), default=None
-            Weights of single labels in training.
-        X_val, y_val : array-like, default=None
-            As in ``MultiTaskClassifier.fit``.
-
-        Returns
-        -------
-        MultiTaskClassifierCV
-            Itself, fitted.
-
-        Raises
-        ------
-        ValueError
-            If a parameter does not fit the data, or a candidate cannot be fitted.
-        """
-        fit_params = {
-            "sample_weight": sample_weight,
-            "label_weight": label_weight,
-            "X_val": X_val,
-            "y_val": y_val,
-        }
-        with all_or_nothing(self):
-            estimator = self._estimator()
-            checked, y = self._check(X, y)
-            labels = encode_labels(y, missing_label=estimator.missing_label, estimator=self)
-            candidates, chosen = self._candidates(estimator, labels), 0
-            if len(candidates) > 1:
-                rows = np.arange(len(labels.codes))
-                splits = list(self._folds(y).split(np.zeros((len(rows), 1)), y))
-                chosen = self._search(estimator, checked, y, fit_params, candidates, rows, splits)
-                self._keep_paths()
-            else:
-                self._keep_no_verdict("There is one task.")
-            self._refit(estimator, candidates, chosen, X, y, fit_params)
-        return self
-
-    def _candidates(self, estimator, labels):
-        """All ways to share over lam, with those that share least last."""
-        self.lams_ = self._positive_numbers("lams")
-        if len(labels.classes) == 1:
-            return [Candidate({}, False)]
-        own = estimator.sharing
-        ways = ["hard" if isinstance(own, str) and own in ("none", "pooled") else own]
-        if _poolable(labels.classes):
-            ways.insert(0, "pooled")
-        return [
-            Candidate(
-                {"sharing": way, "lam": float(lam)},
-                shares,
-                path=str(way) if self.warm_path else None,
-            )
-            for way, shares in [*((way, True) for way in ways), ("none", False)]
-            for lam in self.lams_
-        ]
-
-    def _folds(self, y):
-        if self.cv is None or isinstance(self.cv, Integral):
-            seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-            return MultiTaskKFold(5 if self.cv is None else self.cv, random_state=seed)
-        return check_cv(self.cv, y, classifier=False)
-
-    def _keep_paths(self):
-        """The mean scores over lam, by way to share."""
-        means = self.cv_results_["mean_test_score"]
-        ways = [str(way) for way in self.cv_results_["param_sharing"]]
-        self.path_scores_ = {
-            way: means[[other == way for other in ways]] for way in dict.fromkeys(ways)
-        }
-
-
-def _poolable(classes):
-    """Whether all tasks have the same labels, so that one head can give them."""
-    try:
-        union = union_of_labels(classes)
-    except TypeError:
-        return False
-    return all(np.array_equal(known, union) for known in classes)
+    @staticmethod
+    def _poolable(classes):
+        """Whether all tasks have the same labels, so that one head can give them."""
+        try:
+            union = union_of_labels(classes)
+        except TypeError:
+            return False
+        return all(np.array_equal(known, union) for known in classes)
