@@ -77,6 +77,11 @@ class MultiTaskClassifierCV(SharingSearch):
     verdict_ : {"helps", "hurts", "no difference"} or None
         "helps": the gain is beyond its error. "hurts": every candidate that shares, and
         finished, is below the best net per task beyond the error of that difference.
+    gains_ : dict of str to Gain
+        The same of each way to share by itself, by its name: of those of which a candidate
+        finished.
+    verdicts_ : dict of str to {"helps", "hurts", "no difference"}
+        Likewise.
     reason_ : str
         The verdict in words, and what was refitted.
     cv_results_ : dict
@@ -205,7 +210,7 @@ class MultiTaskClassifierCV(SharingSearch):
         """All ways to share over lam, with those that share least last."""
         self.lams_ = self._positive_numbers("lams")
         if len(labels.classes) == 1:
-            return [Candidate({}, False)]
+            return [Candidate({}, False, "none")]
         own = estimator.sharing
         ways = ["hard" if isinstance(own, str) and own in ("none", "pooled") else own]
         if _poolable(labels.classes):
@@ -214,6 +219,7 @@ class MultiTaskClassifierCV(SharingSearch):
             Candidate(
                 {"sharing": way, "lam": float(lam)},
                 shares,
+                str(way),
                 path=str(way) if self.warm_path else None,
             )
             for way, shares in [*((way, True) for way in ways), ("none", False)]
@@ -229,10 +235,8 @@ class MultiTaskClassifierCV(SharingSearch):
     def _keep_paths(self):
         """The mean scores over lam, by way to share."""
         means = self.cv_results_["mean_test_score"]
-        ways = [str(way) for way in self.cv_results_["param_sharing"]]
-        self.path_scores_ = {
-            way: means[[other == way for other in ways]] for way in dict.fromkeys(ways)
-        }
+        ways = np.array([str(way) for way in self.cv_results_["param_sharing"]])
+        self.path_scores_ = {way: means[ways == way] for way in dict.fromkeys(ways.tolist())}
 
 
 def _poolable(classes):

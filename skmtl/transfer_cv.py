@@ -108,6 +108,11 @@ class TransferClassifierCV(SharingSearch):
         "helps": the gain is beyond its error. "hurts": every candidate that uses the source, and
         finished, is below the target alone beyond the error of that difference. None without a
         source, and where a class has one label.
+    gains_ : dict of str to Gain
+        The same of each way to use the source by itself, by its strategy: of those of which a
+        candidate finished.
+    verdicts_ : dict of str to {"helps", "hurts", "no difference"}
+        Likewise: a source that helps may hurt where it is used in another way.
     reason_ : str
         The verdict in words, and what was refitted.
     cv_results_ : dict
@@ -313,7 +318,7 @@ class TransferClassifierCV(SharingSearch):
         else:
             alphas = [{"alpha": float(alpha)} for alpha in self._positive_numbers("alphas")]
         if y_source is None:
-            return [Candidate(target_only, False)]
+            return [Candidate(target_only, False, "target_only")]
         sources = y_source if isinstance(y_source, tuple) else (y_source,)
         n_largest = max(n_samples(s) for s in sources)
         n_epochs = as_many_steps(estimator, n_labelled, n_largest)
@@ -331,10 +336,19 @@ class TransferClassifierCV(SharingSearch):
         scaled = {"scaled": Once()}
         return [
             *(
-                Candidate(params, True, {"stages": Once(), **scaled}, self._path_of(params))
+                Candidate(
+                    params,
+                    True,
+                    params["strategy"],
+                    {"stages": Once(), **scaled},
+                    self._path_of(params),
+                )
                 for params in grid
             ),
-            *(Candidate({**target_only, **alpha}, False, scaled) for alpha in alphas),
+            *(
+                Candidate({**target_only, **alpha}, False, "target_only", scaled)
+                for alpha in alphas
+            ),
         ]
 
     def _path_of(self, params):
