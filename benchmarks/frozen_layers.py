@@ -3,7 +3,8 @@
 ``python -m benchmarks.frozen_layers``. The rows of ``benchmarks.books_movies``, and a net with one
 hidden layer. ``TransferClassifierCV`` may fine-tune it on films with the layer as the books left
 it, take books and films for the same, or learn from the films alone with all layers. For each seed:
-the verdict, and the balanced accuracy of the frozen net and of the films alone, on all other films.
+the verdict on the frozen layer and on the source as a whole, and the balanced accuracy of the
+frozen net and of the films alone, on all other films.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from benchmarks.transfer_ladder import draw
 from skmtl import TransferClassifier, TransferClassifierCV, as_source
 
 NET = {"hidden_layer_sizes": (64,), "freeze": 1, "learning_rate_init": 1e-2, "max_iter": 60}
-VERDICTS = "helps", "no difference", "hurts"
+VERDICTS, JUDGED = ("helps", "no difference", "hurts"), ("frozen layer", "source")
 
 
 def run(data, k, seed):
@@ -41,8 +42,15 @@ def run(data, k, seed):
     for strategy in ("target_only", "finetune"):
         fitted = clone(net).set_params(**by_strategy[strategy]).fit(*target, **source)
         accuracy[strategy] = balanced_accuracy_score(y[test], fitted.predict(X[test]))
-    gain = search.transfer_gain_
-    return {"verdict": search.verdict_, "gain": gain.mean, "error": gain.std_error, **accuracy}
+    gain = search.gains_["finetune"]
+    verdicts = {"frozen layer": search.verdicts_["finetune"], "source": search.verdict_}
+    return {"verdicts": verdicts, "gain": gain.mean, "error": gain.std_error, **accuracy}
+
+
+def shares(verdicts, judged):
+    """How often each verdict was given."""
+    given = [v[judged] for v in verdicts]
+    return " / ".join(f"{np.mean([v == said for v in given]):.1f}" for said in VERDICTS)
 
 
 def main():
@@ -69,12 +77,13 @@ def main():
                     report.spread(found["target_only"]),
                     report.spread(found["finetune"]),
                     report.paired(found["finetune"], found["target_only"]),
-                    *(f"{np.mean([v == v_i for v_i in found['verdict']]):.1f}" for v in VERDICTS),
+                    *(shares(found["verdicts"], judged) for judged in JUDGED),
                 ]
             )
             print(" ".join(rows[-1]), flush=True)
     seconds = time.perf_counter() - start
-    header = ["k", "films alone", "frozen layer", "difference", *VERDICTS]
+    verdicts = [f"the {judged}: {' / '.join(VERDICTS)}" for judged in JUDGED]
+    header = ["k", "films alone", "frozen layer", "difference", *verdicts]
     print(f"\n{n_seeds} seeds; mean ± sd, paired difference ± standard error\n")
     print(report.table(header, rows))
     path = report.write(

@@ -68,6 +68,11 @@ class MultiTaskRegressorCV(MultiTaskSearch, RegressionSearch):  # numpydoc ignor
     verdict_ : {"helps", "hurts", "no difference"} or None
         "helps": the gain is beyond its error. "hurts": every candidate that shares, and
         finished, is below the best net per task beyond the error of that difference.
+    gains_ : dict of str to Gain
+        The same of each way to share by itself, by its name: of those of which a candidate
+        finished.
+    verdicts_ : dict of str to {"helps", "hurts", "no difference"}
+        Likewise.
     reason_ : str
         The verdict in words, and what was refitted.
     cv_results_ : dict

@@ -105,7 +105,7 @@ class MultiTaskSearch(SharingSearch):
         """All ways to share over lam, with those that share least last."""
         self.lams_ = self._positive_numbers("lams")
         if len(classes) == 1:
-            return [Candidate({}, False)]
+            return [Candidate({}, False, "none")]
         own = estimator.sharing
         ways = ["hard" if isinstance(own, str) and own in ("none", "pooled") else own]
         if self._poolable(classes):
@@ -114,6 +114,7 @@ class MultiTaskSearch(SharingSearch):
             Candidate(
                 {"sharing": way, "lam": float(lam)},
                 shares,
+                str(way),
                 path=str(way) if self.warm_path else None,
             )
             for way, shares in [*((way, True) for way in ways), ("none", False)]
@@ -129,7 +130,5 @@ class MultiTaskSearch(SharingSearch):
     def _keep_paths(self):
         """The mean scores over lam, by way to share."""
         means = self.cv_results_["mean_test_score"]
-        ways = [str(way) for way in self.cv_results_["param_sharing"]]
-        self.path_scores_ = {
-            way: means[[other == way for other in ways]] for way in dict.fromkeys(ways)
-        }
+        ways = np.array([str(way) for way in self.cv_results_["param_sharing"]])
+        self.path_scores_ = {way: means[ways == way] for way in dict.fromkeys(ways.tolist())}

@@ -86,6 +86,11 @@ class TransferRegressorCV(TransferSearch, RegressionSearch):  # numpydoc ignore=
         "helps": the gain is beyond its error. "hurts": every candidate that uses the source, and
         finished, is below the target alone beyond the error of that difference. None without a
         source, and where the target has one number.
+    gains_ : dict of str to Gain
+        The same of each way to use the source by itself, by its strategy: of those of which a
+        candidate finished.
+    verdicts_ : dict of str to {"helps", "hurts", "no difference"}
+        Likewise: a source that helps may hurt where it is used in another way.
     reason_ : str
         The verdict in words, and what was refitted.
     cv_results_ : dict

@@ -196,7 +196,7 @@ class TransferSearch(SharingSearch):
         else:
             alphas = [{"alpha": float(alpha)} for alpha in self._positive_numbers("alphas")]
         if y_source is None:
-            return [Candidate(target_only, False)]
+            return [Candidate(target_only, False, "target_only")]
         sources = y_source if isinstance(y_source, tuple) else (y_source,)
         n_largest = max(n_samples(s) for s in sources)
         n_epochs = as_many_steps(estimator, n_labelled, n_largest)
@@ -213,10 +213,19 @@ class TransferSearch(SharingSearch):
         scaled = {"scaled": Once()}
         return [
             *(
-                Candidate(params, True, {"stages": Once(), **scaled}, self._path_of(params))
+                Candidate(
+                    params,
+                    True,
+                    params["strategy"],
+                    {"stages": Once(), **scaled},
+                    self._path_of(params),
+                )
                 for params in grid
             ),
-            *(Candidate({**target_only, **alpha}, False, scaled) for alpha in alphas),
+            *(
+                Candidate({**target_only, **alpha}, False, "target_only", scaled)
+                for alpha in alphas
+            ),
         ]
 
     def _path_of(self, params):

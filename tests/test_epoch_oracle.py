@@ -219,7 +219,7 @@ def test_steps_are_put_off_where_batches_read_few_columns():
     X = csr_array(np.eye(100))
     assert lazy.pays_off([X], 10, 10)
     assert lazy.pays_off([X, X], 10, 10)
-    assert not lazy.pays_off([X], 30, 100)
+    assert not lazy.pays_off([X], 45, 100)
     assert not lazy.pays_off([X], 10, 2)
 
 

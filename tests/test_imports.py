@@ -49,7 +49,7 @@ def test_the_engine_knows_neither_sklearn_nor_estimators(module):
 
 @pytest.mark.parametrize("module", [m for m in sorted(MODULES) if within(m, "skmtl.plugins")])
 def test_plugins_know_their_contracts_alone(module):
-    allowed = "skmtl.plugins", "skmtl.engine.blocks", "skmtl.engine.elementary"
+    allowed = "skmtl.plugins", *(f"skmtl.engine.{m}" for m in ("blocks", "elementary", "prefetch"))
     for name in imports(MODULES[module]):
         assert within(name, *allowed) or not within(name, "skmtl")
 

@@ -236,6 +236,26 @@ def test_an_unrelated_source_does_not(seed):
     assert search.best_sharing_params_["strategy"] != "target_only"
 
 
+def test_a_source_that_helps_hurts_when_used_badly():
+    """A layer that an epoch on the source left, and that is frozen, is in the target's way."""
+    pair, source = related_pair(0.95)
+    net = TransferClassifier((2,), freeze=1, pretrain_max_iter=1, max_iter=60, random_state=0)
+    search = transfer_search(net, cv=5, strategies=("finetune",)).fit(pair.X, pair.y, **source)
+    assert search.verdict_ == "helps"
+    assert search.verdicts_["pooled"] == "helps"
+    assert search.verdicts_["finetune"] == "hurts"
+    assert search.gains_["finetune"].mean < 0 < search.gains_["pooled"].mean
+
+
+def test_ways_of_which_no_candidate_finished_are_not_judged():
+    search = transfer_search(lams=(0.1, 0.3, 1.0, 3.0, 10.0), factor=10).fit(
+        *blobs(), **source_of()
+    )
+    results = search.cv_results_
+    ways = {p["strategy"] for p, ended in zip(results["params"], results["finished"]) if ended}
+    assert set(search.verdicts_) == set(search.gains_) == ways - {"target_only"}
+
+
 def test_repeats_have_seeds_of_their_own(first_stages):
     cv = RepeatedStratifiedKFold(n_splits=3, n_repeats=2, random_state=0)
     transfer_search(cv=cv, strategies=("finetune",)).fit(*blobs(), **source_of())

@@ -7,6 +7,7 @@ from skmtl.search.verdict import (
     Folds,
     describe_folds,
     gain_of_sharing,
+    judge_ways,
     paired,
     select_by_others,
     verdict,
@@ -86,6 +87,15 @@ NOISE = 0.01 * np.array([1.0, -1.0, 0.5, -0.5, 0.0])
 def test_verdicts(sharing, said):
     scores = np.array(sharing) + NOISE
     assert verdict(scores, np.full((1, 5), 0.5), FIVE) == said
+
+
+def test_each_way_is_judged_by_itself():
+    scores = np.array([0.8, 0.3, 0.4, 0.5])[:, None] + NOISE
+    shares = np.array([True, True, True, False])
+    gains, verdicts = judge_ways(scores, ["joint", "finetune", "joint", "alone"], shares, FIVE)
+    assert verdicts == {"joint": "helps", "finetune": "hurts"}
+    assert gains["joint"].mean == pytest.approx(0.3)
+    assert gains["finetune"].mean == pytest.approx(-0.2)
 
 
 def test_one_standard_error():

@@ -85,6 +85,10 @@ def scratch(like):
     return np.empty(SCRATCH, like.dtype)
 
 
+def prefetch(array, k):
+    """Ask for the cache line of array[k], of one dimension, which is written to soon."""
+
+
 # --- records ------------------------------------------------------------------------------------
 
 

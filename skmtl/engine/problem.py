@@ -132,7 +132,7 @@ class Problem:
         self.n_tasks = n_tasks = len(tasks)
         n_slots = training.optimizer.n_slots
         n_eager = layout.size - max(self.n_frozen, self.n_lazy)
-        self._lazy_state = np.zeros((n_slots, self.n_lazy), theta.dtype)
+        self._lazy_state = memory.zeros((n_slots, self.n_lazy), theta.dtype)
         self._state = memory.zeros((n_slots, n_eager), theta.dtype)
         self.weighting_state = np.zeros(training.weighting.n_state(n_tasks))
         self._cosine, self._n_cosines = np.zeros((2, n_tasks, n_tasks))

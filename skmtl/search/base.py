@@ -22,6 +22,7 @@ from skmtl.search.race import Race, Split
 from skmtl.search.verdict import (
     describe_folds,
     gain_of_sharing,
+    judge_ways,
     verdict,
     within_one_standard_error,
 )
@@ -172,6 +173,8 @@ class SharingSearch(
         compared = scores[finished & shares], scores[finished & ~shares]
         self.transfer_gain_ = gain_of_sharing(*compared, folds)
         self.verdict_ = verdict(*compared, folds)
+        ways = [candidate.way for candidate, ended in zip(candidates, finished) if ended]
+        self.gains_, self.verdicts_ = judge_ways(scores[finished], ways, shares[finished], folds)
         means = self.cv_results_["mean_test_score"]
         if self.refit == "verdict":
             takes_sharing = self.verdict_ == "helps"
@@ -191,6 +194,7 @@ class SharingSearch(
     def _keep_no_verdict(self, reason):
         """What a search tells that had nothing to compare."""
         self.transfer_gain_ = self.verdict_ = self.cv_results_ = None
+        self.gains_, self.verdicts_ = {}, {}
         self.reason_ = reason
 
     def _choose(self, scores, among):

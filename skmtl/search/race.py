@@ -18,6 +18,8 @@ class Candidate(NamedTuple):
         What differs from the estimator that is searched over.
     shares : bool
         Whether it lets the tasks, or source and target, share anything.
+    way : str
+        How it does so, or why it does not: the strategy, or the sharing.
     in_common : dict
         Arguments of the estimator's ``_fitting`` that the fits on all folds have in common.
     path : hashable or None
@@ -26,6 +28,7 @@ class Candidate(NamedTuple):
 
     params: dict
     shares: bool
+    way: str
     in_common: dict = {}
     path: object = None
 

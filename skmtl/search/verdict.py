@@ -168,6 +168,31 @@ def verdict(sharing, reference, folds):
     return "no difference"
 
 
+def judge_ways(scores, ways, shares, folds):
+    """Gain and verdict of each way to share by itself.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_candidates, n_folds)
+    ways : list of str
+        That of each candidate.
+    shares : ndarray of shape (n_candidates,), bool
+    folds : Folds
+
+    Returns
+    -------
+    gains : dict of str to Gain
+        What the way adds to the candidates that do not share.
+    verdicts : dict of str to {"helps", "hurts", "no difference"}
+    """
+    gains, verdicts, ways = {}, {}, np.array(ways)
+    for way in dict.fromkeys(ways[shares].tolist()):
+        compared = scores[shares & (ways == way)], scores[~shares]
+        gains[way] = gain_of_sharing(*compared, folds)
+        verdicts[way] = verdict(*compared, folds)
+    return gains, verdicts
+
+
 def within_one_standard_error(scores):
     """Which candidates score as the best one does, up to the standard error of its mean.
 

@@ -21,6 +21,8 @@ one, with the parameters in the processor's nearest memory.
 
 import numpy as np
 
+from skmtl.engine.prefetch import prefetch_row
+
 #: Terms of the series; the longest sum, of which no term is missed: ``0.9 ** 400`` is 5e-19.
 N_MOMENTS, LONGEST = 6, 400
 #: The largest relative error for which the series is used.
@@ -39,6 +41,7 @@ def adam_catch_up(theta, grad, state, rows, since, width, first, step, decay, lr
     _, rates, power_1, power_2, moments, _ = tables(work)
     squares = 0.0
     for i in range(rows.size):
+        prefetch_row(theta, grad, state, rows, i, width)
         # Views: with indices from 0 on, the loops over a row are vectorised.
         start, end, t, n = rows[i] * width, (rows[i] + 1) * width, since[i] - first, step - since[i]
         w, dw = theta[start:end], grad[start:end]

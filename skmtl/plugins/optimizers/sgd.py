@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skmtl.engine.prefetch import prefetch_row
 from skmtl.plugins.base import Optimizer
 
 
@@ -60,6 +61,7 @@ class SGD(Optimizer):
         """Steps one by one: a row of the velocity is near, where all of it would not be."""
         squares = 0.0
         for i in range(rows.size):
+            prefetch_row(theta, grad, state, rows, i, width)
             start, end = rows[i] * width, (rows[i] + 1) * width
             w, dw, velocity = theta[start:end], grad[start:end], state[0, start:end]
             for _ in range(step - since[i]):
