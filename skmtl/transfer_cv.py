@@ -1,11 +1,12 @@
 """TransferClassifierCV: how much of the source to use, and whether to use it at all."""
 
 import numpy as np
-from sklearn.model_selection import RepeatedStratifiedKFold, check_cv
+from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
 
 from skmtl._compat import fit_context, n_samples, safe_indexing
 from skmtl.atomic import all_or_nothing
+from skmtl.model_selection import MultiTaskKFold
 from skmtl.once import Once
 from skmtl.plugins.feature_maps import Identity
 from skmtl.plugins.registry import resolve
@@ -25,7 +26,7 @@ from skmtl.transfer_classifier import TransferClassifier
 
 STRATEGIES = ("joint", "finetune")
 
-#: Folds, in repeats of five or fewer, of a target that has fewer labels than many.
+#: Folds, in repeats of five, of a target that has fewer labels than many.
 FOLDS = 20
 MANY_LABELS = 1000
 
@@ -55,10 +56,11 @@ class TransferClassifierCV(SharingSearch):
     strategies : tuple of {"joint", "finetune"}, default=("joint", "finetune")
         Ways to use the source, besides the ends of the surface.
     cv : int, cross-validation generator, iterable or None, default=None
-        Folds of the target's labelled rows. None: stratified, five or as many as the rarest class
-        has rows, repeated to twenty in all if there are fewer than 1,000 labels. Where a class has
-        one row, nothing can be held out: there is no verdict, and what is fitted is "finetune", or
-        "joint" with the lam that is nearest to 1, with the mu that is nearest to the estimator's.
+        Folds of the target's labelled rows. None: five, stratified, repeated to twenty in all if
+        there are fewer than 1,000 labels; but with a ``scoring`` of one's own, which may need all
+        classes in every fold, not more than the rarest class has rows. Where a class has one row,
+        nothing can be held out: there is no verdict, and what is fitted is "finetune", or "joint"
+        with the lam that is nearest to 1, with the mu that is nearest to the estimator's.
     scoring : str, callable or None, default=None
         How to score on the folds. None is the mean log-probability of the true labels: of the few
         labels that a target may have, it tells more than accuracy does.
@@ -361,13 +363,12 @@ class TransferClassifierCV(SharingSearch):
         """Folds of the labelled rows."""
         if self.cv is not None:
             return list(check_cv(self.cv, y, classifier=True).split(np.zeros(len(codes)), y))
-        n_splits = min(5, _rarest(codes))
-        cv = RepeatedStratifiedKFold(
-            n_splits=n_splits,
-            n_repeats=-(-FOLDS // n_splits) if len(codes) < MANY_LABELS else 1,
-            random_state=check_random_state(self.random_state),
-        )
-        return list(cv.split(np.zeros(len(codes)), codes))
+        n_splits = min(5, len(codes) if self.scoring is None else _rarest(codes))
+        n_repeats = -(-FOLDS // n_splits) if len(codes) < MANY_LABELS else 1
+        rng = check_random_state(self.random_state)
+        seeds = rng.randint(np.iinfo(np.int32).max, size=n_repeats)
+        folds = (MultiTaskKFold(n_splits, random_state=seed) for seed in seeds)
+        return [split for fold in folds for split in fold.split(codes[:, None], codes)]
 
     def _keep_surface(self, candidates):
         """The mean scores, as the displays draw them."""
