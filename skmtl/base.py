@@ -303,8 +303,10 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
 
         Gives the history of all calls.
         """
-        curves = "loss_curve_", "task_loss_curves_", "task_weights_path_"
-        history = History(*(list(getattr(self, name, [])) for name in curves))
+        history = History()
+        if hasattr(self, "loss_curve_"):
+            curves = self.task_loss_curves_, self.task_weights_path_
+            history = History([*self.loss_curve_], *([curve] for curve in curves))
         if "state" in resume and resume["state"].shape == problem.state.shape:
             problem.state, problem.n_steps = resume["state"], resume["n_steps"]
             problem.weighting_state[...] = resume["weighting_state"]
@@ -343,9 +345,9 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
         self.__dict__.update(_stored(problem.layout, problem.theta))
         self.n_iter_ = max(history.n_iter, 1)
         self.loss_curve_ = history.losses
-        by_task = history.n_iter, problem.n_tasks
-        self.task_loss_curves_ = np.array(history.task_losses).reshape(by_task)
-        self.task_weights_path_ = np.array(history.task_weights).reshape(by_task)
+        none = np.zeros((0, problem.n_tasks))
+        self.task_loss_curves_ = np.concatenate([none, *history.task_losses])
+        self.task_weights_path_ = np.concatenate([none, *history.task_weights])
         by_task = self.record_affinity or problem.training.weighting.needs_gram
         self.task_affinity_ = problem.affinity() if by_task else None
         self.validation_scores_ = history.validation_scores or None

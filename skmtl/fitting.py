@@ -52,7 +52,9 @@ class History:
     ----------
     losses : list of float
         The objective, by epoch.
-    task_losses, task_weights : list of ndarray of shape (n_tasks,)
+    task_losses, task_weights : list of ndarray of shape (n_epochs, n_tasks)
+        Of some epochs each: a list of single epochs would take a stream of chunks a copy of each
+        at every chunk.
     validation_scores : list of float
     interrupted : bool
         Whether the user ended it.
@@ -72,8 +74,9 @@ class History:
     def extend(self, losses, task_losses, task_weights):
         """Note some epochs."""
         self.losses += map(float, losses)
-        self.task_losses += list(task_losses)
-        self.task_weights += list(task_weights)
+        if len(losses):
+            self.task_losses.append(task_losses)
+            self.task_weights.append(task_weights)
 
 
 @dataclass
@@ -241,7 +244,7 @@ def run_lbfgs(problem, schedule, watch, snapshot):
 
     def after_iteration(x):
         problem.theta[free] = x
-        history.extend([latest["value"]], [latest["losses"]], np.ones((1, problem.n_tasks)))
+        history.extend([latest["value"]], latest["losses"][None], np.ones((1, problem.n_tasks)))
         if schedule.verbose:
             _print_epoch(history.n_iter - 1, latest["value"], [])
         if watch.epoch_end(snapshot):

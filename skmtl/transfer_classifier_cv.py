@@ -1,8 +1,8 @@
 """TransferClassifierCV: how much of the source to use, and whether to use it at all."""
 
 import numpy as np
-from sklearn.model_selection import RepeatedStratifiedKFold
 
+from skmtl.model_selection import MultiTaskKFold
 from skmtl.search.classification import ClassificationSearch
 from skmtl.search.surface import possible_ends
 from skmtl.transfer_classifier import TransferClassifier
@@ -34,10 +34,11 @@ class TransferClassifierCV(TransferSearch, ClassificationSearch):  # numpydoc ig
     strategies : tuple of {"joint", "finetune"}, default=("joint", "finetune")
         Ways to use the source, besides the ends of the surface.
     cv : int, cross-validation generator, iterable or None, default=None
-        Folds of the target's labelled rows. None: stratified, five or as many as the rarest class
-        has rows, repeated to twenty in all if there are fewer than 1,000 labels. Where a class has
-        one row, nothing can be held out: there is no verdict, and what is fitted is "finetune", or
-        "joint" with the lam that is nearest to 1, with the mu that is nearest to the estimator's.
+        Folds of the target's labelled rows. None: five, stratified, repeated to twenty in all if
+        there are fewer than 1,000 labels; but with a ``scoring`` of one's own, which may need all
+        classes in every fold, not more than the rarest class has rows. Where a class has one row,
+        nothing can be held out: there is no verdict, and what is fitted is "finetune", or "joint"
+        with the lam that is nearest to 1, with the mu that is nearest to the estimator's.
     scoring : str, callable or None, default=None
         How to score on the folds. None is the mean log-probability of the true labels: of the few
         labels that a target may have, it tells more than accuracy does.
@@ -138,9 +139,6 @@ class TransferClassifierCV(TransferSearch, ClassificationSearch):  # numpydoc ig
     'helps'
     """
 
-    _repeated_folds = RepeatedStratifiedKFold
-    _too_few = "A class has one label"
-
     @staticmethod
     def _default_estimator():
         return TransferClassifier()
@@ -150,7 +148,18 @@ class TransferClassifierCV(TransferSearch, ClassificationSearch):  # numpydoc ig
         return possible_ends(classes, source_classes, estimator.share_head)
 
     @staticmethod
-    def _most_folds(codes):
-        """Rows of the class that has the fewest."""
-        counts = np.bincount(codes)
-        return counts[counts > 0].min()
+    def _too_few(codes):
+        return "A class has one label" if _rarest(codes) < 2 else None
+
+    def _most_folds(self, codes):
+        return len(codes) if self.scoring is None else _rarest(codes)
+
+    @staticmethod
+    def _folds(n_splits, seed):
+        return MultiTaskKFold(n_splits, random_state=seed)
+
+
+def _rarest(codes):
+    """Rows of the class that has the fewest."""
+    counts = np.bincount(codes)
+    return counts[counts > 0].min()

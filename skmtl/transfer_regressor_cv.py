@@ -1,6 +1,6 @@
 """TransferRegressorCV: how much of the source to use for numbers, and whether to use it at all."""
 
-from sklearn.model_selection import RepeatedKFold
+from sklearn.model_selection import KFold
 
 from skmtl.search.regression import RegressionSearch
 from skmtl.transfer_regressor import TransferRegressor
@@ -148,9 +148,7 @@ class TransferRegressorCV(TransferSearch, RegressionSearch):  # numpydoc ignore=
     'helps'
     """
 
-    _repeated_folds = RepeatedKFold
     _most_folds = staticmethod(len)
-    _too_few = "There is one number"
 
     @staticmethod
     def _default_estimator():
@@ -160,3 +158,11 @@ class TransferRegressorCV(TransferSearch, RegressionSearch):  # numpydoc ignore=
         """Both, but with a head for each of several sources none of them speaks for all."""
         has_own_heads = estimator.share_head is False and len(sources) > 1
         return ["pooled"] if has_own_heads else ["source_only", "pooled"]
+
+    @staticmethod
+    def _too_few(codes):
+        return "There is one number" if len(codes) < 2 else None
+
+    @staticmethod
+    def _folds(n_splits, seed):
+        return KFold(n_splits, shuffle=True, random_state=seed)

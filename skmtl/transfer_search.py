@@ -24,7 +24,7 @@ from skmtl.tasks import observed
 
 STRATEGIES = ("joint", "finetune")
 
-#: Folds, in repeats of five or fewer, of a target that has fewer labels than many.
+#: Folds, in repeats of five, of a target that has fewer labels than many.
 FOLDS = 20
 MANY_LABELS = 1000
 
@@ -32,9 +32,9 @@ MANY_LABELS = 1000
 class TransferSearch(SharingSearch):
     """Base of ``TransferClassifierCV`` and ``TransferRegressorCV``.
 
-    A subclass says which ends of the surface the labels allow (``_possible_ends``), how the default
-    folds are drawn (``_repeated_folds``), into how many the labels can be split at most
-    (``_most_folds``), and why if that is less than two (``_too_few``).
+    A subclass says which ends of the surface the labels allow (``_possible_ends``), why none of the
+    labels can be held out, if so (``_too_few``), how many folds they allow (``_most_folds``), and
+    how these are drawn (``_folds``).
     """
 
     __metadata_request__fit = {
@@ -150,10 +150,10 @@ class TransferSearch(SharingSearch):
             codes, chosen = labels.codes[labelled, 0], 0
             if len(candidates) == 1:
                 self._keep_no_verdict("There is no source.")
-            elif self.cv is None and self._most_folds(codes) < 2:
+            elif self.cv is None and (too_few := self._too_few(codes)):
                 candidates = [plain_choice(estimator, candidates)]
                 self._keep_no_verdict(
-                    f"{self._too_few}, so that none can be held out, and nothing tells "
+                    f"{too_few}, so that none can be held out, and nothing tells "
                     f"whether the source helps. Fitted: {candidates[0].params}."
                 )
             else:
@@ -240,12 +240,11 @@ class TransferSearch(SharingSearch):
             cv = check_cv(self.cv, y, classifier=is_classifier(self))
             return list(cv.split(np.zeros(len(codes)), y))
         n_splits = min(5, self._most_folds(codes))
-        cv = self._repeated_folds(
-            n_splits=n_splits,
-            n_repeats=-(-FOLDS // n_splits) if len(codes) < MANY_LABELS else 1,
-            random_state=check_random_state(self.random_state),
-        )
-        return list(cv.split(np.zeros(len(codes)), codes))
+        n_repeats = -(-FOLDS // n_splits) if len(codes) < MANY_LABELS else 1
+        rng = check_random_state(self.random_state)
+        seeds = rng.randint(np.iinfo(np.int32).max, size=n_repeats)
+        folds = (self._folds(n_splits, seed) for seed in seeds)
+        return [split for fold in folds for split in fold.split(codes[:, None], codes)]
 
     def _keep_surface(self, candidates):
         """The mean scores, as the displays draw them."""

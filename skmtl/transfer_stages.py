@@ -347,7 +347,7 @@ class TransferStages(TransferData):
         for d, part in enumerate(parts):
             if part.source is not None:
                 self.map_params_[part.source] = problem.theta[offsets[d] : offsets[d + 1]].copy()
-                factor = history.task_weights[-1][d] if history.task_weights else 1.0
+                factor = history.task_weights[-1][-1, d] if history.task_weights else 1.0
                 self.source_weights_[part.source] = part.coefficient / total * factor
 
     def _pace(self, has_weights):

@@ -126,3 +126,22 @@ def test_bytes_a_row(fits, held, peak, monkeypatch):
     growth = (more - less) / (many - few)
     assert growth[0] < held + 0.5
     assert growth[1] < peak + 0.5
+
+
+def test_a_stream_of_chunks_takes_no_more_memory_late_than_early():
+    """But for the curves: of an epoch three numbers, twice while they are copied."""
+    X, y, _ = rows(100)
+
+    def peak_of_next_chunk(n_epochs):
+        model = MultiTaskClassifier(**NET).partial_fit(X, y, classes=range(5))
+        model.loss_curve_ = [1.0] * n_epochs
+        model.task_loss_curves_ = model.task_weights_path_ = np.ones((n_epochs, 1))
+        tracemalloc.start()
+        model.partial_fit(X, y)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert model.task_loss_curves_.shape == (n_epochs + 1, 1)
+        return peak
+
+    peak_of_next_chunk(1)
+    assert (peak_of_next_chunk(50_000) - peak_of_next_chunk(1)) / 50_000 < 50

@@ -437,12 +437,26 @@ def test_rows_without_label_are_in_every_training_fold():
     assert np.isfinite(search.best_score_)
 
 
-@pytest.mark.parametrize("n_per_class, n_splits", [(2, 20), (4, 20), (9, 20)])
-def test_folds_of_few_labels(n_per_class, n_splits):
+@pytest.mark.parametrize("scoring, n_splits", [(None, 5), ("accuracy", 2)])
+def test_folds_of_few_labels(scoring, n_splits):
+    """Each trains on all classes; where the score may need it, each tests them all too."""
+    y = np.repeat(["a", "b", "c"], [2, 3, 9])
+    codes = np.unique(y, return_inverse=True)[1]
+    splits = transfer_search(cv=None, scoring=scoring)._splits(y, codes)
+    assert len(splits) == 20
+    for repeat in range(20 // n_splits):
+        tested = [test for _, test in splits[repeat * n_splits :][:n_splits]]
+        assert np.array_equal(np.sort(np.concatenate(tested)), np.arange(14))
+    for train, test in splits:
+        assert set(y[train]) == set(y)
+        assert scoring is None or set(y[test]) == set(y)
+
+
+def test_folds_of_fewer_labels_than_five():
     X, y = blobs(60)
-    rows = np.concatenate([np.flatnonzero(y == c)[:n_per_class] for c in range(3)])
-    search = transfer_search(cv=None).fit(X[rows], y[rows], **source_of())
-    assert search.n_splits_ == n_splits
+    rows = np.concatenate([np.flatnonzero(y == c)[:2] for c in range(2)])
+    search = transfer_search(cv=None, strategies=("joint",), lams=(1.0,))
+    assert search.fit(X[rows], y[rows], **source_of()).n_splits_ == 20
 
 
 @pytest.mark.parametrize(
