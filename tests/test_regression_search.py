@@ -23,6 +23,7 @@ from skmtl.datasets import make_related_tasks, make_transfer_pair
 from skmtl.metrics import make_task_scorer
 from skmtl.report import LambdaMuDisplay
 from skmtl.search.scores import HeldOutR2
+from skmtl.search.verdict import describe_folds, gain_of_sharing
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -30,10 +31,10 @@ LINEAR = {"hidden_layer_sizes": (), "solver": "lbfgs", "random_state": 0}
 ALPHAS = (0.01, 0.1, 1.0)
 
 
-def pair_of(n=30, relatedness=0.95, seed=0):
+def pair_of(n=30, n_features=10, relatedness=0.95, seed=0):
     """X, y and the keywords of a source, with targets far from 0 and of a size of their own."""
     pair = make_transfer_pair(
-        n, 10, n_source_samples=200, relatedness=relatedness, noise=0.3, kind="regression",
+        n, n_features, n_source_samples=200, relatedness=relatedness, noise=0.3, kind="regression",
         random_state=seed,
     )  # fmt: skip
     source = as_source(pair.X_source, 50 + 20 * pair.y_source)
@@ -141,7 +142,7 @@ def linear_tasks():
 
 
 def test_a_related_source_helps():
-    X, y, source = pair_of(15)
+    X, y, source = pair_of(30, 20)
     search = linear_search().fit(X, y, **source)
     assert search.verdict_ == "helps"
     assert search.best_params_ == search.best_sharing_params_
@@ -166,6 +167,21 @@ def test_unrelated_tasks_do_not():
     search = linear_tasks().fit(*tasks_of(15, relatedness=0.0))
     assert search.verdict_ == "hurts"
     assert search.best_params_["sharing"] == "none"
+
+
+def test_the_gain_counts_all_that_were_fitted_to_the_end():
+    """The luck of the best of many is out of it if those that it beat are in it."""
+    X, y, source = pair_of(12, relatedness=0.0)
+    search = linear_search(lams=np.logspace(-1, 1, 9)).fit(X, y, **source)
+    results = search.cv_results_
+    assert results["finished"].all()
+    assert set(search.gains_) == {"source_only", "pooled", "finetune", "joint"}
+    scores = np.array([results[f"split{k}_test_score"] for k in range(20)]).T
+    shares, folds = results["shares"], describe_folds(search._splits(y, y), 12)
+    of_all = gain_of_sharing(scores[shares], scores[~shares], folds)
+    assert search.transfer_gain_.mean == of_all.mean
+    three = np.argsort(-scores[shares].mean(axis=1))[:3]
+    assert of_all.mean < gain_of_sharing(scores[shares][three], scores[~shares], folds).mean
 
 
 # --- folds and holes ------------------------------------------------------------------------------

@@ -62,8 +62,9 @@ class SharingSearch(
 
     A subclass names its candidates and its folds, and passes them to ``_search``. What a search
     must know of labels comes from ``ClassificationSearch`` or ``RegressionSearch``, which goes
-    after this: how to read them (``_read_labels``), and what candidates are scored by unless
-    ``scoring`` says (``_default_scorer``, ``_score_name``).
+    after this: how to read them (``_read_labels``), what candidates are scored by unless
+    ``scoring`` says (``_default_scorer``, ``_score_name``), and whether the verdict counts those
+    that were fitted to the end and then left the race (``_counts_all_that_ended``).
     """
 
     _parameter_constraints = {
@@ -164,7 +165,9 @@ class SharingSearch(
             n_jobs=self.n_jobs,
             verbose=self.verbose,
         )
-        scores, n_epochs, finished = race.run()
+        scores, n_epochs, finished, ended = race.run()
+        if self._counts_all_that_ended:
+            finished = ended
         self.n_splits_, self.scorer_name_ = len(splits), self._name_of_scores()
         self.cv_results_ = _results(candidates, scores, n_epochs, finished)
         shares = np.array([candidate.shares for candidate in candidates])

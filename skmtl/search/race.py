@@ -65,12 +65,15 @@ class RaceResult(NamedTuple):
     n_epochs : ndarray of shape (n_candidates, n_folds)
         Epochs run, of the last stage.
     finished : ndarray of shape (n_candidates,), bool
-        Whether its fits ran to their ends.
+        Whether it was in the race to the end.
+    ended : ndarray of shape (n_candidates,), bool
+        Whether its fits ran to their ends, though it may have left the race: those of lbfgs do.
     """
 
     scores: np.ndarray
     n_epochs: np.ndarray
     finished: np.ndarray
+    ended: np.ndarray
 
 
 class Race:
@@ -147,7 +150,8 @@ class Race:
             chains = [[c] for c in racing]
         finished = np.zeros(len(self.candidates), bool)
         finished[racing] = True
-        return RaceResult(self.scores, self.n_epochs, finished)
+        ended = finished | [all(fit.finished for fit in fits) for fits in self._fits]
+        return RaceResult(self.scores, self.n_epochs, finished, ended)
 
     def _paths(self):
         """Candidates that start from one another's weights; most start alone."""
