@@ -8,9 +8,14 @@ table says how many columns occur in a batch.
 
 All have the same rows, start (uniform, the same bounds), Adam, batch size, number of epochs and
 float32, on one core. The penalty ``lam / 2 ||W||^2`` is scikit-learn's with ``alpha`` equal to
-``lam`` times the batch size, and weight decay in torch. Torch is used in three ways:
+``lam`` times the batch size, and weight decay in torch. With it every weight moves in every step by
+a formula of its own. So there is AdamW too, whose decay is the same for all and can be put off;
+scikit-learn has no AdamW, and takes Adam's steps with that ``lam``.
 
-- EmbeddingBag with weights for the words, and fused Adam on all parameters: the same algorithm.
+Torch is used in three ways:
+
+- EmbeddingBag with weights for the words, and fused Adam or AdamW on all parameters: the same
+  algorithm.
 - CSR: a product of a CSR matrix of each batch, likewise. All rows having equally many nonzeros,
   its row pointers and the matrix of EmbeddingBag's words are the same for every batch, which is the
   best case of both.
@@ -40,6 +45,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks import nets, report, timing
 from skmtl import MultiTaskClassifier
+from skmtl.plugins.optimizers import AdamW
 
 try:
     import torch
@@ -51,7 +57,8 @@ except ImportError:
 
 N_COLUMNS, N_WORDS, N_HIDDEN, N_CLASSES = 20_000, 80, 64, 20
 OF_CLASS = 1 / 3  # the share of a row's words that belong to its class
-DISTRIBUTIONS, BATCH_SIZES, LAMS = ("uniform", "Zipf"), (32, 200), (1e-4, 0.0)
+DISTRIBUTIONS, BATCH_SIZES = ("uniform", "Zipf"), (32, 200)
+PENALTIES = (1e-4, 0.0), (0.0, 0.0), (0.0, 1e-2)  # lam of Adam's, decay of AdamW
 RATE, N_EPOCHS, SEED = 1e-3, 2, 0
 SMALL_ROWS, SMALL_EPOCHS = 800, 5
 SKLEARN_BUDGET, CURVE_BUDGET = 30, 1e-6
@@ -65,6 +72,12 @@ class Case(NamedTuple):
     y: np.ndarray
     batch_size: int
     lam: float
+    decay: float
+
+    @property
+    def penalty(self):
+        """Its name."""
+        return f"AdamW, {self.decay:g}" if self.decay else f"lam={self.lam:g}"
 
 
 def text(n_rows, n_columns, distribution, dtype, seed):
@@ -118,6 +131,8 @@ def with_torch(case, product, sparse_gradients=False):
                 torch.optim.SparseAdam([weight], lr=RATE),
                 torch_nets.adam(dense, RATE, case.lam),
             ]
+        elif case.decay:
+            optimizers = [torch_nets.adamw([weight, *dense], RATE, case.decay)]
         else:
             optimizers = [torch_nets.adam([weight, *dense], RATE, case.lam)]
         start = time.perf_counter()
@@ -163,11 +178,16 @@ def csr_product(batch_size):
     return product
 
 
+def solver(case):
+    """Adam or AdamW."""
+    return AdamW(weight_decay=case.decay) if case.decay else "adam"
+
+
 def ways(case):
     """The fits to compare, by name; scikit-learn divides its penalty by the rows of a batch."""
     common = settings_of(case, N_EPOCHS)
-    ours = MultiTaskClassifier(lam=case.lam, **common)
-    theirs = MLPClassifier(alpha=case.lam * case.batch_size, **common)
+    ours = MultiTaskClassifier(lam=case.lam, solver=solver(case), **common)
+    theirs = MLPClassifier(alpha=(case.lam or case.decay) * case.batch_size, **common)
     found = {
         "skmtl": nets.with_skmtl(ours, case.X, case.y),
         "scikit-learn": nets.with_sklearn(theirs, case.X, case.y),
@@ -175,7 +195,7 @@ def ways(case):
     if torch is not None:
         found["torch, EmbeddingBag"] = with_torch(case, embedding_bag)
         found["torch, CSR"] = with_torch(case, csr_product(case.batch_size))
-        if case.lam == 0:
+        if case.lam == case.decay == 0:
             found["torch, EmbeddingBag, SparseAdam (another algorithm)"] = with_torch(
                 case, sparse_embedding_bag, sparse_gradients=True
             )
@@ -193,8 +213,8 @@ def run(distribution, batch_size, steps_per_epoch, repeats):
     n_rows = steps_per_epoch * batch_size
     X, y = text(n_rows, N_COLUMNS, distribution, np.float32, SEED)
     results, occurring = [], columns_in_a_batch(X, batch_size)
-    for lam in LAMS:
-        case = Case(X, y, batch_size, lam)
+    for penalty in PENALTIES:
+        case = Case(X, y, batch_size, *penalty)
         fits = timing.measure(ways(case), repeats)
         n_steps = N_EPOCHS * steps_per_epoch
         results.append(
@@ -202,7 +222,7 @@ def run(distribution, batch_size, steps_per_epoch, repeats):
                 "columns": distribution,
                 "occurring": occurring,
                 "batch_size": batch_size,
-                "lam": lam,
+                "penalty": case.penalty,
                 "step": {name: seconds / n_steps for name, seconds in fits.loops.items()},
                 "fit": {name: seconds / n_steps for name, seconds in fits.whole.items()},
                 "objective": {
@@ -223,7 +243,7 @@ def rows_of_table(result):
                 result["columns"],
                 f"{result['occurring']:,.0f}",
                 str(result["batch_size"]),
-                f"{result['lam']:g}",
+                result["penalty"],
                 name,
                 timing.quartiles(step, MILLISECONDS),
                 f"{np.median(result['fit'][name]) * MILLISECONDS:.3g}",
@@ -237,21 +257,22 @@ def rows_of_table(result):
 def budget_row(result):
     """How many times as long a step of scikit-learn takes."""
     ratios = timing.ratio(result["step"]["scikit-learn"], result["step"]["skmtl"])
-    what = f"{result['columns']}, batch {result['batch_size']}, lam={result['lam']:g}"
+    what = f"{result['columns']}, batch {result['batch_size']}, {result['penalty']}"
     return timing.at_least(f"{what}: scikit-learn / skmtl", ratios, SKLEARN_BUDGET)
 
 
-def curves(distribution, batch_size, lam):
+def curves(distribution, batch_size, lam, decay):
     """Loss by epoch on CSR and on the same rows dense, in float64."""
     X, y = text(SMALL_ROWS, N_COLUMNS, distribution, np.float64, SEED)
-    case = Case(X, y, batch_size, lam)
-    model = MultiTaskClassifier(lam=lam, random_state=SEED, **settings_of(case, SMALL_EPOCHS))
+    case = Case(X, y, batch_size, lam, decay)
+    settings = settings_of(case, SMALL_EPOCHS)
+    model = MultiTaskClassifier(lam=lam, solver=solver(case), random_state=SEED, **settings)
     on_csr, on_dense = (list(model.fit(rows, y).loss_curve_) for rows in (X, X.toarray()))
     gap = np.max(np.abs(np.subtract(on_csr, on_dense)) / np.abs(on_dense))
     return {
         "columns": distribution,
         "batch_size": batch_size,
-        "lam": lam,
+        "penalty": case.penalty,
         "csr": on_csr,
         "dense": on_dense,
         "gap": float(gap),
@@ -260,12 +281,20 @@ def curves(distribution, batch_size, lam):
 
 def print_curves(found):
     """The block on CSR against dense rows."""
-    header = ["columns", "batch", "lam", "first epoch", "last epoch, CSR", "dense", "differs by"]
+    header = [
+        "columns",
+        "batch",
+        "penalty",
+        "first epoch",
+        "last epoch, CSR",
+        "dense",
+        "differs by",
+    ]
     rows = [
         [
             curve["columns"],
             str(curve["batch_size"]),
-            f"{curve['lam']:g}",
+            curve["penalty"],
             f"{curve['csr'][0]:.6f}",
             f"{curve['csr'][-1]:.9f}",
             f"{curve['dense'][-1]:.9f}",
@@ -305,13 +334,13 @@ def main():
     with threadpool_limits(1), timing.one_core():
         for distribution, batch_size in combinations:
             results += run(distribution, batch_size, steps_per_epoch, repeats)
-        found = [curves(*combination, lam) for combination in combinations for lam in LAMS]
+        found = [curves(*data, *penalty) for data in combinations for penalty in PENALTIES]
     seconds = time.perf_counter() - start
     header = [
         "columns",
         "in a batch",
         "batch",
-        "lam",
+        "penalty",
         "way",
         "step, ms (quartiles)",
         "fit / steps, ms",

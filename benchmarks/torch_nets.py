@@ -52,6 +52,11 @@ def adam(parameters, rate, lam):
     )
 
 
+def adamw(parameters, rate, decay):
+    """Fused AdamW, which decays all parameters."""
+    return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
+
+
 def one_pass(batch_size, *tensors):
     """Batches of all rows, in a new order; their sizes differ by one at most."""
     n_rows = len(tensors[0])

@@ -16,7 +16,7 @@ from skmtl.engine.pointers import domain_at, ints
 from skmtl.engine.records import Records
 from skmtl.plugins.base import Optimizer
 from skmtl.plugins.feature_maps import Affine, Linear
-from skmtl.plugins.optimizers import SGD, Adam, AdamW
+from skmtl.plugins.optimizers import SGD, Adam, AdamW, NAdam
 
 pytestmark = pytest.mark.nojit
 
@@ -184,6 +184,11 @@ LAZY = {
     "momentum": Case(batch_size=4, sparse=True, optimizer=SGD(0.8, nesterov=False)),
     "nesterov, no penalty": Case(batch_size=4, sparse=True, penalty=None, optimizer=SGD(0.8)),
     "no series": Case(batch_size=4, sparse=True, penalty=None, optimizer=Adam(0.5, 0.9)),
+    "adamw": Case(batch_size=4, sparse=True, penalty=None, optimizer=AdamW(weight_decay=0.3)),
+    "adamw, penalty": Case(batch_size=4, sparse=True, optimizer=AdamW(weight_decay=0.3)),
+    "adamw, no series": Case(
+        batch_size=4, sparse=True, penalty=None, optimizer=AdamW(weight_decay=5.0)
+    ),
 }
 
 
@@ -201,7 +206,7 @@ EAGER = {
     "dense": Case(batch_size=4),
     "no layers": Case(batch_size=4, sparse=True, hidden=()),
     "another penalty": Case(batch_size=4, sparse=True, penalty="l1"),
-    "another optimizer": Case(batch_size=4, sparse=True, optimizer=AdamW()),
+    "another optimizer": Case(batch_size=4, sparse=True, optimizer=NAdam()),
     "frozen": Case(batch_size=4, sparse=True, hidden=(4, 3), n_frozen_layers=1),
     "clipped": Case(batch_size=4, sparse=True, clip_norm=1.0),
     "by task": Case(kind="many", batch_size=4, sparse=True, record_affinity=True),

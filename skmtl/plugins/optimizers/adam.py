@@ -4,7 +4,7 @@ import numpy as np
 
 from skmtl.plugins.base import Optimizer
 from skmtl.plugins.optimizers._shared import root
-from skmtl.plugins.optimizers.catching_up import adam_catch_up, n_work
+from skmtl.plugins.optimizers.catching_up import adam_catch_up, adamw_catch_up, n_work
 
 
 class Adam(Optimizer):
@@ -91,6 +91,8 @@ class AdamW(Adam):
     def step(theta, grad, state, lr, step, hp):
         """One step; state holds the two running means."""
         _adam_step(theta, grad, state, lr, step, hp, hp.dtype.type(1) - lr * hp[3])
+
+    catch_up = staticmethod(adamw_catch_up)
 
 
 class NAdam(Adam):

@@ -15,8 +15,13 @@ series is short: six terms leave a relative error of
 :math:`6! ((1 - \sqrt{\beta_2}) / (1 - \beta_1))^6`, 1e-11 by default. So any number of steps costs
 as much as one.
 
-With weight decay the gradient is never zero, and there is no such sum. The steps are taken one by
-one, with the parameters in the processor's nearest memory.
+AdamW also multiplies the parameters by :math:`\kappa < 1` in every step. Then all steps together
+make :math:`\kappa^{n+1} \theta` of them, less the sum above with :math:`\kappa^{n-j} \eta_j` in
+place of :math:`\eta_j`. The table holds it with :math:`\kappa^{-j} \eta_j`; what uses it
+multiplies by :math:`\kappa^n`.
+
+With a penalty as weight decay the gradient is never zero, and there is no such sum. The steps are
+taken one by one, with the parameters in the processor's nearest memory.
 """
 
 import numpy as np
@@ -31,14 +36,28 @@ TOLERANCE = 1e-10
 
 def n_work(n_steps):
     """Length of the tables for an epoch of some steps: see ``tables``."""
-    return 1 + n_steps * (3 + N_MOMENTS) + (LONGEST + 1) * N_MOMENTS
+    return 1 + n_steps * (4 + N_MOMENTS) + (LONGEST + 1) * N_MOMENTS
 
 
 def adam_catch_up(theta, grad, state, rows, since, width, first, step, decay, lr, hp, work):
     """Adam on rows of parameters from their step since_i on; see ``Optimizer.catch_up``."""
-    at_once = decay == 0 and has_short_series(hp)
-    fill_tables(work, first, step, lr, hp, at_once)
-    _, rates, power_1, power_2, moments, _ = tables(work)
+    one = hp.dtype.type(1)
+    return take_steps(theta, grad, state, rows, since, width, first, step, decay, lr, hp, work, one)
+
+
+def adamw_catch_up(theta, grad, state, rows, since, width, first, step, decay, lr, hp, work):
+    """AdamW likewise."""
+    keep = hp.dtype.type(1) - lr * hp[3]
+    return take_steps(
+        theta, grad, state, rows, since, width, first, step, decay, lr, hp, work, keep
+    )
+
+
+def take_steps(theta, grad, state, rows, since, width, first, step, decay, lr, hp, work, keep):
+    """Steps in which the parameters first shrink to theta * keep."""
+    at_once = decay == 0 and has_short_series(hp, keep)
+    fill_tables(work, first, step, lr, hp, keep, at_once)
+    _, rates, power_1, power_2, shrunk, moments, _ = tables(work)
     squares = 0.0
     for i in range(rows.size):
         prefetch_row(theta, grad, state, rows, i, width)
@@ -47,20 +66,25 @@ def adam_catch_up(theta, grad, state, rows, since, width, first, step, decay, lr
         w, dw = theta[start:end], grad[start:end]
         mean, square = state[0, start:end], state[1, start:end]
         if at_once:
-            steps_at_once(w, dw, mean, square, moments[t], power_1[n - 1], power_2[n - 1], hp)
+            powers = power_1[n - 1], power_2[n - 1], shrunk[n - 1]
+            steps_at_once(w, dw, mean, square, moments[t], powers, keep, hp)
         else:
             for u in range(t, t + n):
-                squares += one_step(w, dw, mean, square, decay, rates[u], hp)
+                squares += one_step(w, dw, mean, square, decay, rates[u], keep, hp)
     return squares
 
 
-def steps_at_once(theta, grad, mean, square, moments, power_1, power_2, hp):
-    """theta -= m / (s + eps) sum_p a^p moments_p; m and v decay; the gradient becomes zero."""
+def steps_at_once(theta, grad, mean, square, moments, powers, keep, hp):
+    """theta <- keep^(n+1) theta - keep^n m / (s + eps) sum_p a^p moments_p; m and v decay.
+
+    The powers, of beta_1, beta_2 and keep, are the n-th. The gradient becomes zero.
+    """
     real = hp.dtype.type
-    c0, c1, c2 = real(moments[0]), real(moments[1]), real(moments[2])
-    c3, c4, c5 = real(moments[3]), real(moments[4]), real(moments[5])
+    scale = powers[2]
+    c0, c1, c2 = real(scale * moments[0]), real(scale * moments[1]), real(scale * moments[2])
+    c3, c4, c5 = real(scale * moments[3]), real(scale * moments[4]), real(scale * moments[5])
     one, beta_1, beta_2, epsilon = real(1), hp[0], hp[1], hp[2]
-    power_1, power_2 = real(power_1), real(power_2)
+    power_1, power_2, shrink = real(powers[0]), real(powers[1]), keep * real(scale)
     for j in range(theta.size):
         g = grad[j]
         m = beta_1 * mean[j] + (one - beta_1) * g
@@ -68,13 +92,14 @@ def steps_at_once(theta, grad, mean, square, moments, power_1, power_2, hp):
         s = np.sqrt(v)
         inverse = one / (s + epsilon)
         a = s * inverse
-        theta[j] -= m * inverse * (c0 + a * (c1 + a * (c2 + a * (c3 + a * (c4 + a * c5)))))
+        total = c0 + a * (c1 + a * (c2 + a * (c3 + a * (c4 + a * c5))))
+        theta[j] = shrink * theta[j] - m * inverse * total
         mean[j] = m * power_1
         square[j] = v * power_2
         grad[j] = 0
 
 
-def one_step(theta, grad, mean, square, decay, rate, hp):
+def one_step(theta, grad, mean, square, decay, rate, keep, hp):
     """One step, after which the gradient is zero; gives sum_j theta_j^2 before it."""
     one, zero, rate = hp.dtype.type(1), hp.dtype.type(0), hp.dtype.type(rate)
     beta_1, beta_2, epsilon, total = hp[0], hp[1], hp[2], zero
@@ -86,52 +111,57 @@ def one_step(theta, grad, mean, square, decay, rate, hp):
         v = beta_2 * square[j] + (one - beta_2) * g * g
         mean[j] = m
         square[j] = v
-        theta[j] = w - rate * m / (np.sqrt(v) + epsilon)
+        theta[j] = keep * w - rate * m / (np.sqrt(v) + epsilon)
         grad[j] = zero
     return np.float64(total)
 
 
-def has_short_series(hp):
+def has_short_series(hp, keep):
     """Whether the terms of the series that are left out are small enough."""
-    ratio = (1.0 - np.sqrt(np.float64(hp[1]))) / (1.0 - np.float64(hp[0]))
+    beta_1, beta_2 = np.float64(hp[0]), np.float64(hp[1])
+    if keep <= beta_1:
+        return False
+    ratio = (1.0 - np.sqrt(beta_2)) / (1.0 - beta_1 / keep)
     error = 1.0
     for p in range(N_MOMENTS):
         error *= (p + 1) * ratio
-    return error < TOLERANCE and np.float64(hp[0]) ** LONGEST < TOLERANCE
+    return error < TOLERANCE and (beta_1 / keep) ** LONGEST < TOLERANCE
 
 
 def tables(work):
     """Cut up ``work``, for the S steps of an epoch.
 
-    How many are known; of each its rate; beta_1 and beta_2 to the power of 0 to S - 1; the moments
-    of a last gradient in each, (S, N_MOMENTS); and ``beta_1^j y_j^p``, (LONGEST + 1, N_MOMENTS).
+    How many are known; of each its rate; beta_1, beta_2 and keep to the power of 0 to S - 1; the
+    moments of a last gradient in each, (S, N_MOMENTS), divided by the power of keep; and
+    ``(beta_1 / keep)^j y_j^p``, (LONGEST + 1, N_MOMENTS).
     """
     n_terms = (LONGEST + 1) * N_MOMENTS
-    n = (work.size - 1 - n_terms) // (3 + N_MOMENTS)
+    n = (work.size - 1 - n_terms) // (4 + N_MOMENTS)
     return (
         work[:1],
         work[1 : 1 + n],
         work[1 + n : 1 + 2 * n],
         work[1 + 2 * n : 1 + 3 * n],
-        work[1 + 3 * n : 1 + (3 + N_MOMENTS) * n].reshape(n, N_MOMENTS),
+        work[1 + 3 * n : 1 + 4 * n],
+        work[1 + 4 * n : 1 + (4 + N_MOMENTS) * n].reshape(n, N_MOMENTS),
         work[work.size - n_terms :].reshape(LONGEST + 1, N_MOMENTS),
     )
 
 
-def fill_tables(work, first, step, lr, hp, at_once):
+def fill_tables(work, first, step, lr, hp, keep, at_once):
     """Bring the tables up to the steps before ``step``."""
-    known, rates, power_1, power_2, moments, terms = tables(work)
+    known, rates, power_1, power_2, shrunk, moments, terms = tables(work)
     beta_1, beta_2 = np.float64(hp[0]), np.float64(hp[1])
     if known[0] == 0 and at_once:
         for j in range(LONGEST + 1):
-            term, y = beta_1**j, 1.0 - np.sqrt(beta_2) ** j
+            term, y = (beta_1 / keep) ** j, 1.0 - np.sqrt(beta_2) ** j
             for p in range(N_MOMENTS):
                 terms[j, p] = term
                 term *= y
     for u in range(int(known[0]), step - first):
         t = first + u
         rates[u] = lr * np.sqrt(1.0 - beta_2 ** (t + 1.0)) / (1.0 - beta_1 ** (t + 1.0))
-        power_1[u], power_2[u] = beta_1**u, beta_2**u
+        power_1[u], power_2[u], shrunk[u] = beta_1**u, beta_2**u, np.float64(keep) ** u
         if at_once:
             for last in range(max(0, u - LONGEST), u + 1):
                 for p in range(N_MOMENTS):
