@@ -23,7 +23,7 @@ from skmtl.datasets import make_related_tasks, make_transfer_pair
 from skmtl.metrics import make_task_scorer
 from skmtl.report import LambdaMuDisplay
 from skmtl.search.scores import HeldOutR2
-from skmtl.search.verdict import describe_folds, gain_of_sharing
+from skmtl.search.verdict import describe_folds, gain_of_sharing, not_clearly_worse
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -182,6 +182,23 @@ def test_the_gain_counts_all_that_were_fitted_to_the_end():
     assert search.transfer_gain_.mean == of_all.mean
     three = np.argsort(-scores[shares].mean(axis=1))[:3]
     assert of_all.mean < gain_of_sharing(scores[shares][three], scores[~shares], folds).mean
+
+
+def test_of_penalties_that_are_as_good_the_largest_is_chosen():
+    X, y, source = pair_of(9, relatedness=0.0)
+    search = linear_search().fit(X, y, **source)
+    assert search.best_params_["strategy"] == "target_only"
+    results, folds = search.cv_results_, describe_folds(search._splits(y, y), 9)
+    scores = np.array([results[f"split{k}_test_score"] for k in range(20)]).T
+    alphas = np.array([params["alpha"] for params in results["params"]])
+    chosen = search.best_params_, search.best_sharing_params_
+    for shares, params in zip((~results["shares"], results["shares"]), chosen):
+        near = not_clearly_worse(scores[shares], folds)
+        assert near.sum() > 1
+        assert params["alpha"] == alphas[shares][near].max()
+        equal = near & (alphas[shares] == params["alpha"])
+        best = results["mean_test_score"][shares][equal].max()
+        assert results["mean_test_score"][results["params"].index(params)] == best
 
 
 # --- folds and holes ------------------------------------------------------------------------------

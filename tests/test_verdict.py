@@ -8,6 +8,7 @@ from skmtl.search.verdict import (
     describe_folds,
     gain_of_sharing,
     judge_ways,
+    not_clearly_worse,
     paired,
     select_by_others,
     verdict,
@@ -96,6 +97,12 @@ def test_each_way_is_judged_by_itself():
     assert verdicts == {"joint": "helps", "finetune": "hurts"}
     assert gains["joint"].mean == pytest.approx(0.3)
     assert gains["finetune"].mean == pytest.approx(-0.2)
+
+
+def test_what_is_not_clearly_worse_than_the_best():
+    scores = np.array([0.8, 0.9, 0.897])[:, None] + NOISE * np.array([[1], [1], [2]])
+    assert not_clearly_worse(scores, FIVE).tolist() == [False, True, True]
+    assert not_clearly_worse(np.full((2, 5), np.nan), FIVE).tolist() == [True, False]
 
 
 def test_one_standard_error():

@@ -171,8 +171,10 @@ class SharingSearch(
         self.n_splits_, self.scorer_name_ = len(splits), self._name_of_scores()
         self.cv_results_ = _results(candidates, scores, n_epochs, finished)
         shares = np.array([candidate.shares for candidate in candidates])
-        reference = self._choose(scores, finished & ~shares)
-        sharing = self._choose(scores, finished & shares)
+        reference, sharing = (
+            self._choose(scores, among, candidates, folds)
+            for among in (finished & ~shares, finished & shares)
+        )
         compared = scores[finished & shares], scores[finished & ~shares]
         self.transfer_gain_ = gain_of_sharing(*compared, folds)
         self.verdict_ = verdict(*compared, folds)
@@ -200,15 +202,20 @@ class SharingSearch(
         self.gains_, self.verdicts_ = {}, {}
         self.reason_ = reason
 
-    def _choose(self, scores, among):
+    def _choose(self, scores, among, candidates, folds):
         """Number of the best of some candidates, or of the least sharing one that is as good.
 
         Candidates come with the least sharing last.
         """
         numbers = np.flatnonzero(among)
         if self.selection == "best":
+            numbers = self._worth_choosing(numbers, scores, candidates, folds)
             return numbers[np.nan_to_num(scores[numbers].mean(axis=1), nan=-np.inf).argmax()]
         return numbers[np.flatnonzero(within_one_standard_error(scores[numbers]))[-1]]
+
+    def _worth_choosing(self, numbers, scores, candidates, folds):
+        """Numbers of candidates of which the best is chosen; all, unless a subclass is wary."""
+        return numbers
 
     def _milestones(self, estimator):
         """When the candidates are compared, as parts of their epochs."""

@@ -193,6 +193,25 @@ def judge_ways(scores, ways, shares, folds):
     return gains, verdicts
 
 
+def not_clearly_worse(scores, folds):
+    """Which candidates are below the best one by no more than the error of that difference.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_candidates, n_folds)
+    folds : Folds
+
+    Returns
+    -------
+    ndarray of shape (n_candidates,), bool
+    """
+    best = np.nan_to_num(scores.mean(axis=1), nan=-np.inf).argmax()
+    losses = [paired(scores[best] - candidate, folds) for candidate in scores]
+    near = np.array([loss.mean <= loss.std_error for loss in losses])
+    near[best] = True
+    return near
+
+
 def within_one_standard_error(scores):
     """Which candidates score as the best one does, up to the standard error of its mean.
 
