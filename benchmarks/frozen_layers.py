@@ -35,7 +35,7 @@ def run(data, k, seed):
     train, test = draw(y, k, seed)
     target, source = (X[train], y[train]), as_source(X_source, y_source)
     net = TransferClassifier(**NET, random_state=seed)
-    search = TransferClassifierCV(net, strategies=("finetune",), cv=5, random_state=seed)
+    search = TransferClassifierCV(net, strategies=("finetune",), random_state=seed)
     search.fit(*target, **source)
     by_strategy = {params["strategy"]: params for params in search.cv_results_["params"]}
     accuracy = {}
