@@ -243,12 +243,14 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
         return int(min(200 if self.batch_size == "auto" else self.batch_size, n_rows))
 
     def _schedule(self, max_iter):
+        """That of a stage, which waits for progress in proportion to its epochs."""
+        n_iter_no_change = -(-self.n_iter_no_change * max_iter // self.max_iter)
         return Schedule(
             kind=self.learning_rate,
             lr=self.learning_rate_init,
             max_iter=max_iter,
             tol=self.tol,
-            n_iter_no_change=self.n_iter_no_change,
+            n_iter_no_change=n_iter_no_change,
             early_stopping=self.early_stopping,
             verbose=bool(self.verbose),
         )

@@ -111,7 +111,7 @@ class TransferRegressor(Regression, TransferNetwork):
     validation_fraction : float, default=0.1
         Fraction of the target rows to set aside.
     n_iter_no_change : int, default=10
-        Epochs to wait.
+        Epochs to wait; in the first stage of ``strategy="finetune"`` the same part of its epochs.
     dropout : float, default=0.0
         Probability with which a hidden unit is dropped in training.
     clip_norm : float or None, default=None

@@ -14,6 +14,7 @@ from skmtl.search.base import SharingSearch
 from skmtl.search.race import Candidate
 from skmtl.search.surface import (
     as_many_steps,
+    as_patient,
     maps_or_aligns,
     plain_choice,
     ways_to_share,
@@ -200,7 +201,7 @@ class TransferSearch(SharingSearch):
         sources = y_source if isinstance(y_source, tuple) else (y_source,)
         n_largest = max(n_samples(s) for s in sources)
         n_epochs = as_many_steps(estimator, n_labelled, n_largest)
-        target_only["max_iter"] = n_epochs
+        target_only.update(as_patient(estimator, n_epochs))
         ways = [
             *self._possible_ends(estimator, classes, sources),
             *(way for way in ("finetune", "joint") if way in self.strategies),

@@ -158,6 +158,14 @@ def test_the_first_stage_has_epochs_of_its_own(solver):
     assert clf.pretrain_loss_curve_ == first.loss_curve_
 
 
+def test_the_first_stage_waits_for_progress_the_same_part_of_its_epochs():
+    never = {"tol": 1e9, "n_iter_no_change": 10, "max_iter": 40, "pretrain_max_iter": 21}
+    clf = TransferClassifier((4,), strategy="finetune", random_state=0, **never)
+    clf.fit(*blobs(), **source_of())
+    assert len(clf.loss_curve_) == 1 + 10 + 1  # the first has nothing to be compared with
+    assert len(clf.pretrain_loss_curve_) == 1 + 6 + 1
+
+
 @pytest.mark.parametrize("solver", ["adam", "lbfgs", "sgd"])
 @pytest.mark.parametrize("batch_size", ["auto", 16])
 def test_without_source_it_is_a_plain_classifier(solver, batch_size):
