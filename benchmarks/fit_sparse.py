@@ -9,8 +9,9 @@ table says how many columns occur in a batch.
 All have the same rows, start (uniform, the same bounds), Adam, batch size, number of epochs and
 float32, on one core. The penalty ``lam / 2 ||W||^2`` is scikit-learn's with ``alpha`` equal to
 ``lam`` times the batch size, and weight decay in torch. With it every weight moves in every step by
-a formula of its own. So there is AdamW too, whose decay is the same for all and can be put off;
-scikit-learn has no AdamW, and takes Adam's steps with that ``lam``.
+a formula of its own. So there is AdamW too, whose decay is the same for all and can be put off.
+scikit-learn has no AdamW: it takes Adam's steps there, with a ``lam`` as large as the decay, which
+is **another algorithm**.
 
 Torch is used in three ways:
 

@@ -307,8 +307,9 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
         """
         history = History()
         if hasattr(self, "loss_curve_"):
-            curves = self.task_loss_curves_, self.task_weights_path_
-            history = History([*self.loss_curve_], *([curve] for curve in curves))
+            history = History(
+                [*self.loss_curve_], [self.task_loss_curves_], [self.task_weights_path_]
+            )
         if "state" in resume and resume["state"].shape == problem.state.shape:
             problem.state, problem.n_steps = resume["state"], resume["n_steps"]
             problem.weighting_state[...] = resume["weighting_state"]

@@ -44,13 +44,13 @@ def as_many_steps(estimator, n_target, n_source):
 def as_patient(estimator, n_epochs):
     """What to set for a target that trains for so many epochs: its ``tol`` waits for as many steps.
 
-    Ten epochs of one step each without progress say little. With as many steps as ten epochs take
-    beside the source, fine-tuning on five and ten digits a class gained .006 in accuracy.
+    Ten epochs of one step each without progress say little. MNIST to five and ten digits a class:
+    what the search refits gained .004 and .005 in accuracy, 10 draws.
     """
     if estimator._uses_lbfgs:
         return {"max_iter": n_epochs}
-    n_waited = -(-estimator.n_iter_no_change * n_epochs // estimator.max_iter)
-    return {"max_iter": n_epochs, "n_iter_no_change": int(n_waited)}
+    n_waited = estimator._schedule(n_epochs).n_iter_no_change
+    return {"max_iter": n_epochs, "n_iter_no_change": n_waited}
 
 
 def maps_or_aligns(estimator):
