@@ -5,6 +5,7 @@ from skmtl.multitask_classifier_cv import MultiTaskClassifierCV
 from skmtl.multitask_estimator import MultiTaskEstimator
 from skmtl.multitask_regressor import MultiTaskRegressor
 from skmtl.multitask_regressor_cv import MultiTaskRegressorCV
+from skmtl.self_training import SelfTraining
 from skmtl.source import as_source, make_transfer_pipeline
 from skmtl.tasks import stack_tasks
 from skmtl.transfer_classifier import TransferClassifier
@@ -18,6 +19,7 @@ __all__ = [
     "MultiTaskEstimator",
     "MultiTaskRegressor",
     "MultiTaskRegressorCV",
+    "SelfTraining",
     "TransferClassifier",
     "TransferClassifierCV",
     "TransferRegressor",
