@@ -41,7 +41,7 @@ def read_numbers(y, *, missing_label=np.nan, estimator=None):
            [ nan, 20. ]])
     """
     columns, names, n_rows, is_1d = read_columns(y, estimator)
-    values = np.empty((n_rows, len(columns)))
+    values = np.empty((n_rows, len(columns)), order="F")  # read column by column
     for t, column in enumerate(columns):
         where = "" if is_1d else in_task(t, names)
         values[:, t] = read_number_column(column, missing_label, where)
