@@ -65,7 +65,7 @@ def spread_numbers(values, task):
     task_ids : ndarray of shape (n_tasks,)
     """
     task_ids, columns = columns_of_tasks(task, len(values))
-    spread = np.full((len(values), len(task_ids)), np.nan)
+    spread = np.full((len(values), len(task_ids)), np.nan, order="F")  # read column by column
     spread[np.arange(len(values)), columns] = values
     return spread, task_ids
 
