@@ -88,7 +88,7 @@ class TransferRegressorCV(TransferSearch, RegressionSearch):  # numpydoc ignore=
         not count. None without a source.
     placebo_gain_ : Gain or None
         What the best candidate that uses the source scores beyond itself with the source's labels
-        shuffled, on the first five folds. None where nothing seems to help, and with a
+        shuffled, on the first ten folds. None where nothing seems to help, and with a
         ``source_model``, whose knowledge cannot be shuffled.
     verdict_ : {"helps", "hurts", "no difference"} or None
         "helps": both gains are beyond their errors. "hurts": every candidate that uses the source,

@@ -31,7 +31,7 @@ FOLDS = 20
 MANY_LABELS = 1000
 
 #: Folds, the first ones, on which a source that seems to help is compared with a placebo.
-PLACEBO_FOLDS = 5
+PLACEBO_FOLDS = 10
 
 
 class TransferSearch(SharingSearch):
