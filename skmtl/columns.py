@@ -182,13 +182,13 @@ def label_columns(y, estimator=None):
     if y.ndim == 1:
         columns = [y]
     else:
-        columns = ArrayColumns(y) if type(y) is np.ndarray else list(y.T)
+        columns = _ArrayColumns(y) if type(y) is np.ndarray else list(y.T)
     if is_list:
         columns = [_natural(column) for column in columns]
     return columns, [None] * len(columns), y.shape
 
 
-class ArrayColumns(Sequence):
+class _ArrayColumns(Sequence):
     """The columns of an array, which in turn are taken out of it some at a time.
 
     In a wide array each column is spread over as many cache lines as there are rows. To read labels
