@@ -306,8 +306,9 @@ def budget_table(of_rows, of_columns, of_nonzeros, of_chunks):
         extra = bytes_per_row(of_rows[1], name, key)
         promise = ("0", "yes" if extra < 1 else "no") if name == "skmtl" else ("", "")
         rows.append([f"{name}, bytes a row beyond X (80), {when}", f"{extra:.0f}", *promise])
-    few, many = (m["peak"] for m in of_chunks.values())
-    rows.append(timing.at_most("memory from disk, 10 times the rows", many / few, 1.1))
+    (few, less), (many, more) = ((n_rows, m["peak"]) for n_rows, m in of_chunks.items())
+    extra = (more - less) / (many - few)
+    rows.append(timing.at_most("rows on disk, bytes a row beyond X (80), at the peak", extra, 1))
     return timing.promises(rows)
 
 

@@ -8,13 +8,15 @@ import numpy as np
 from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
 
+ROWS_AT_ONCE, COLUMNS_AT_ONCE = 256, 64
+
 
 class Columns(NamedTuple):
     """``y`` column by column, see :func:`read_columns`.
 
     Attributes
     ----------
-    columns : list of n_tasks 1-D containers
+    columns : sequence of n_tasks 1-D containers
     names : ndarray of shape (n_tasks,), object, or None
         As in :class:`TaskLabels`.
     n_rows : int
@@ -143,7 +145,7 @@ def label_columns(y, estimator=None):
 
     Returns
     -------
-    columns : list
+    columns : sequence
     names : list
     shape : tuple of int
     """
@@ -177,10 +179,48 @@ def label_columns(y, estimator=None):
         )
     if is_list and y.ndim == 1 and any(isinstance(row, (list, tuple, np.ndarray)) for row in y):
         raise ValueError("y is a list of rows of different lengths, but each row needs every task")
-    columns = [y] if y.ndim == 1 else list(y.T)
+    if y.ndim == 1:
+        columns = [y]
+    else:
+        columns = _ArrayColumns(y) if type(y) is np.ndarray else list(y.T)
     if is_list:
         columns = [_natural(column) for column in columns]
     return columns, [None] * len(columns), y.shape
+
+
+class _ArrayColumns(Sequence):
+    """The columns of an array, which in turn are taken out of it some at a time.
+
+    In a wide array each column is spread over as many cache lines as there are rows. To read labels
+    of 20,000 rows and 1,000 tasks like that took four fifths of a fit.
+    """
+
+    def __init__(self, array):
+        self._array = array
+
+    def __len__(self):
+        return self._array.shape[1]
+
+    def __getitem__(self, t):
+        return self._array[:, t]
+
+    def __iter__(self):
+        n = min(len(self) // 8, COLUMNS_AT_ONCE)  # so that copies are an eighth of it at most
+        if n < 4:
+            yield from self._array.T
+            return
+        for start in range(0, len(self), n):
+            yield from _transposed(self._array[:, start : start + n])
+
+
+def _transposed(array):
+    """A copy of ``array.T``, made of tiles that the processor's nearest memory holds."""
+    n_rows, n_columns = array.shape
+    out = np.empty((n_columns, n_rows), array.dtype)
+    for start in range(0, n_rows, ROWS_AT_ONCE):
+        tile = slice(start, start + ROWS_AT_ONCE)
+        out[:, tile] = array[tile].T
+    return out
 
 
 def _natural(column):

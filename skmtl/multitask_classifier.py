@@ -6,8 +6,9 @@ from sklearn.utils.metaestimators import available_if
 from skmtl._compat import fit_context
 from skmtl.base import has_partial_fit
 from skmtl.classification import Classification, known_classes
+from skmtl.columns import read_columns
 from skmtl.multitask import MultiTaskNetwork
-from skmtl.tasks import spread_tasks
+from skmtl.task_types import CLASSIFIED, read_typed, spread_columns
 from skmtl.view import ClassifiedTask
 
 
@@ -260,11 +261,11 @@ class MultiTaskClassifier(Classification, MultiTaskNetwork):
     def _read_tasks(self, y, task, known):
         if task is None:
             return self._read_labels(y, known=known, estimator=self)
-        dtype = self._read_labels(y).classes[0].dtype  # that of y spread out has holes
-        y, ids = spread_tasks(y, task)
-        labels = self._read_labels(y if len(ids) > 1 else y[:, 0], known=known, estimator=self)
-        classes = [of_task.astype(dtype) for of_task in labels.classes]
-        return labels._replace(classes=classes, names=np.asarray(ids))
+        dtype = self._read_labels(y).classes[0].dtype  # a task without labels has none
+        columns, rows = spread_columns(read_columns(y, self), task)
+        types = [CLASSIFIED] * len(rows if known is None else known)
+        labels = read_typed(columns, types, self.missing_label, known=known, rows=rows)
+        return labels._replace(classes=[of_task.astype(dtype) for of_task in labels.classes])
 
     def _set_classes(self):
         self.classes_ = self._task_classes[0] if self._is_1d else self._task_classes

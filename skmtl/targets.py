@@ -41,7 +41,7 @@ def read_numbers(y, *, missing_label=np.nan, estimator=None):
            [ nan, 20. ]])
     """
     columns, names, n_rows, is_1d = read_columns(y, estimator)
-    values = np.empty((n_rows, len(columns)))
+    values = np.empty((n_rows, len(columns)), order="F")  # read column by column
     for t, column in enumerate(columns):
         where = "" if is_1d else in_task(t, names)
         values[:, t] = read_number_column(column, missing_label, where)
@@ -65,7 +65,7 @@ def spread_numbers(values, task):
     task_ids : ndarray of shape (n_tasks,)
     """
     task_ids, columns = columns_of_tasks(task, len(values))
-    spread = np.full((len(values), len(task_ids)), np.nan)
+    spread = np.full((len(values), len(task_ids)), np.nan, order="F")  # read column by column
     spread[np.arange(len(values)), columns] = values
     return spread, task_ids
 

@@ -98,7 +98,7 @@ def encode_labels(y, *, missing_label=np.nan, classes=None, estimator=None):
     columns, names, n_rows, is_1d = read_columns(y, estimator)
     known = None if classes is None else _known_classes(classes, len(columns), missing_label)
 
-    codes = np.empty((n_rows, len(columns)), dtype=np.int32)
+    codes = np.empty((n_rows, len(columns)), dtype=np.int32, order="F")  # read column by column
     found = []
     for t, column in enumerate(columns):
         where = "" if is_1d else in_task(t, names)
@@ -320,7 +320,7 @@ def codes_in_union(codes, task_classes):
         If some labels are strings and others are not.
     """
     union = union_of_labels(task_classes)
-    pooled = codes.copy()
+    pooled = codes.copy(order="K")
     for t, classes in enumerate(task_classes):
         seen = codes[:, t] >= 0
         pooled[seen, t] = np.searchsorted(union, classes)[codes[seen, t]]

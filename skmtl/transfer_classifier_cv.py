@@ -84,9 +84,13 @@ class TransferClassifierCV(TransferSearch, ClassificationSearch):  # numpydoc ig
         ``mean`` and ``std_error`` of the score that the source adds to the target alone. In each
         fold the candidate was chosen by the other folds, so that the luck of the best of many does
         not count. None without a source.
+    placebo_gain_ : Gain or None
+        What the best candidate that uses the source scores beyond itself with the source's labels
+        shuffled, on the first ten folds. None where nothing seems to help, and with a
+        ``source_model``, whose knowledge cannot be shuffled.
     verdict_ : {"helps", "hurts", "no difference"} or None
-        "helps": the gain is beyond its error. "hurts": every candidate that uses the source, and
-        finished, is below the target alone beyond the error of that difference. None without a
+        "helps": both gains are beyond their errors. "hurts": every candidate that uses the source,
+        and finished, is below the target alone beyond the error of that difference. None without a
         source, and where a class has one label.
     gains_ : dict of str to Gain
         The same of each way to use the source by itself, by its strategy: of those of which a

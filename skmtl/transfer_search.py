@@ -20,6 +20,7 @@ from skmtl.search.surface import (
     ways_to_share,
     without_pretraining,
 )
+from skmtl.search.verdict import paired
 from skmtl.source import validate_source_rows
 from skmtl.tasks import observed
 
@@ -28,6 +29,9 @@ STRATEGIES = ("joint", "finetune")
 #: Folds, in repeats of five, of a target that has fewer labels than many.
 FOLDS = 20
 MANY_LABELS = 1000
+
+#: Folds, the first ones, on which a source that seems to help is compared with a placebo.
+PLACEBO_FOLDS = 10
 
 
 class TransferSearch(SharingSearch):
@@ -228,6 +232,41 @@ class TransferSearch(SharingSearch):
                 for alpha in alphas
             ),
         ]
+
+    def _confirm(self, race, sharing, scores, folds, estimator, fit_params):
+        """Take "helps" back where the source does no better than a placebo."""
+        self.placebo_gain_ = None
+        if self.verdict_ != "helps" or (placebo := self._placebo(estimator, fit_params)) is None:
+            return
+        n_folds = min(len(scores), PLACEBO_FOLDS)
+        gains = scores[:n_folds] - race.again(sharing, n_folds, placebo)
+        self.placebo_gain_ = paired(gains, folds)
+        if not self.placebo_gain_.is_beyond_error:
+            self.verdict_ = "no difference"
+            for way, said in self.verdicts_.items():
+                self.verdicts_[way] = "no difference" if said == "helps" else said
+
+    def _placebo(self, estimator, fit_params):
+        """The same source, with its labels shuffled; what a source_model knows cannot be."""
+        if estimator.source_model is not None:
+            return None
+        y_source, rng = fit_params["y_source"], check_random_state(self.random_state)
+
+        def shuffled(y):
+            return safe_indexing(y, rng.permutation(n_samples(y)))
+
+        several = isinstance(y_source, tuple)
+        return {"y_source": tuple(map(shuffled, y_source)) if several else shuffled(y_source)}
+
+    def _gain_in_words(self):
+        gain = super()._gain_in_words()
+        if self.placebo_gain_ is not None:
+            gain += f", and {self.placebo_gain_} over shuffled labels of the source"
+        return gain
+
+    def _keep_no_verdict(self, reason):
+        super()._keep_no_verdict(reason)
+        self.placebo_gain_ = None
 
     def _path_of(self, params):
         """What the candidates over ``lams`` have in common, if they start from one another."""

@@ -156,6 +156,19 @@ def test_an_unrelated_source_does_not(seed):
     assert search.best_params_["strategy"] == "target_only"
 
 
+@pytest.mark.parametrize("seed", [1, 5])
+def test_what_helps_as_much_with_shuffled_labels_makes_no_difference(seed):
+    """With next to no penalty, R2 of the target alone is far below that beside any source."""
+    X, y, source = pair_of(20, 20, seed=seed)
+    source["y_source"] = (np.random.default_rng(seed).permutation(source["y_source"][0]),)
+    linear = TransferRegressor(**LINEAR, alpha=1e-6)
+    search = transfer_search(estimator=linear, lams=(0.1, 1, 10), cv=None).fit(X, y, **source)
+    assert search.transfer_gain_.mean > 0.5
+    assert search.transfer_gain_.is_beyond_error
+    assert not search.placebo_gain_.is_beyond_error
+    assert search.verdict_ == "no difference"
+
+
 def test_related_tasks_help():
     search = linear_tasks().fit(*tasks_of(15, sizes=1))
     assert search.verdict_ == "helps"

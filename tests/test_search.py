@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import (
     KFold,
     RepeatedKFold,
@@ -108,7 +109,8 @@ def test_no_candidate_is_fitted_twice(search, data, monkeypatch):
     X, y, keywords = data()
     search = search(min_epochs=2).fit(X, y, **keywords)
     results = search.cv_results_
-    assert len(starts) == 3 * len(results["params"])
+    n_placebos = 0 if getattr(search, "placebo_gain_", None) is None else 3
+    assert len(starts) == 3 * len(results["params"]) + n_placebos
     stopped = results["mean_n_epochs"][~results["finished"]]
     assert stopped.size
     assert stopped.max() < QUICK["max_iter"]
@@ -232,8 +234,60 @@ def test_an_unrelated_source_does_not(seed):
     search = transfer_search(TransferClassifier((16,), max_iter=60, random_state=0), cv=5)
     search.fit(pair.X, pair.y, **source)
     assert search.verdict_ in ("hurts", "no difference")
+    assert (search.placebo_gain_ is not None) == search.transfer_gain_.is_beyond_error
     assert search.best_params_["strategy"] == "target_only"
     assert search.best_sharing_params_["strategy"] != "target_only"
+
+
+def test_what_helps_does_better_than_with_shuffled_labels():
+    """The placebo is the candidate, on the first ten folds, with the source's labels shuffled."""
+    pair, source = related_pair(0.95)
+    net = TransferClassifier((16,), max_iter=60, random_state=0)
+    search = transfer_search(net, cv=None).fit(pair.X, pair.y, **source)
+    assert search.verdict_ == "helps"
+    assert len(search.placebo_gain_.by_fold) == 10 < search.n_splits_
+    shuffled = search._placebo(net, source)["y_source"][0]
+    assert sorted(shuffled) == sorted(pair.y_source)
+    assert np.mean(shuffled == pair.y_source) < 0.8
+    rng, splits = np.random.RandomState(0), search._splits(pair.y, pair.y)
+    seeds = rng.randint(np.iinfo(np.int32).max, size=4)
+    again = clone(net).set_params(**search.best_sharing_params_)
+    best = next(
+        c for c, p in enumerate(search.cv_results_["params"]) if p == search.best_sharing_params_
+    )
+    for k, (train, test) in enumerate(splits[:10]):
+        again.set_params(random_state=seeds[k // 5])
+        again.fit(pair.X[train], pair.y[train], **as_source(pair.X_source, shuffled))
+        gain = search.cv_results_[f"split{k}_test_score"][best]
+        gain -= log_score(again, pair.X[test], pair.y[test])
+        assert search.placebo_gain_.by_fold[k] == pytest.approx(gain, rel=1e-9)
+    assert search.placebo_gain_.mean > search.placebo_gain_.std_error
+    assert "over shuffled labels of the source" in search.reason_
+
+
+def test_what_helps_as_much_with_shuffled_labels_makes_no_difference():
+    """With too little penalty the target alone is helped by any rows that hold weights down."""
+    pair, _ = related_pair(0.95, seed=3)
+    rng = np.random.default_rng(3)
+    noise = as_source(rng.normal(size=(200, pair.X.shape[1])), rng.choice(pair.y, 200))
+    linear = TransferClassifier((), solver="lbfgs", alpha=1e-9, random_state=0)
+    search = transfer_search(linear, cv=None).fit(pair.X, pair.y, **noise)
+    assert search.transfer_gain_.is_beyond_error
+    assert not search.placebo_gain_.is_beyond_error
+    assert search.verdict_ == "no difference"
+    assert "helps" not in search.verdicts_.values()
+    assert search.best_params_["strategy"] == "target_only"
+
+
+def test_there_is_no_placebo_of_what_a_source_model_knows():
+    pair, source = related_pair(0.95, seed=2)
+    known = TransferClassifier((16,), max_iter=1, random_state=0).fit(pair.X_source, pair.y_source)
+    net = TransferClassifier(
+        (16,), max_iter=60, source_model=FrozenEstimator(known), random_state=0
+    )
+    search = transfer_search(net).fit(pair.X, pair.y, **source)
+    assert search.verdict_ == "helps"
+    assert search.placebo_gain_ is None
 
 
 def test_a_source_that_helps_hurts_when_used_badly():
@@ -329,7 +383,8 @@ def test_the_target_by_itself_takes_as_many_steps():
 
 @pytest.fixture
 def first_stages(monkeypatch):
-    """Counts the first stages that are trained."""
+    """Counts the first stages that are trained, but for those of a placebo."""
+    monkeypatch.setattr(TransferClassifierCV, "_placebo", lambda *_: None)
     trained, get = [], Once.get
 
     def counted(self, key, make):

@@ -62,9 +62,8 @@ class SharingSearch(
 
     A subclass names its candidates and its folds, and passes them to ``_search``. What a search
     must know of labels comes from ``ClassificationSearch`` or ``RegressionSearch``, which goes
-    after this: how to read them (``_read_labels``), what candidates are scored by unless
-    ``scoring`` says (``_default_scorer``, ``_score_name``), and whether the verdict counts those
-    that were fitted to the end and then left the race (``_counts_all_that_ended``).
+    after this: how to read them (``_read_labels``), and what candidates are scored by unless
+    ``scoring`` says (``_default_scorer``, ``_score_name``).
     """
 
     _parameter_constraints = {
@@ -165,9 +164,7 @@ class SharingSearch(
             n_jobs=self.n_jobs,
             verbose=self.verbose,
         )
-        scores, n_epochs, finished, ended = race.run()
-        if self._counts_all_that_ended:
-            finished = ended
+        scores, n_epochs, finished = race.run()
         self.n_splits_, self.scorer_name_ = len(splits), self._name_of_scores()
         self.cv_results_ = _results(candidates, scores, n_epochs, finished)
         shares = np.array([candidate.shares for candidate in candidates])
@@ -178,8 +175,9 @@ class SharingSearch(
         compared = scores[finished & shares], scores[finished & ~shares]
         self.transfer_gain_ = gain_of_sharing(*compared, folds)
         self.verdict_ = verdict(*compared, folds)
-        ways = [candidate.way for candidate, ended in zip(candidates, finished) if ended]
+        ways = [candidate.way for candidate, did in zip(candidates, finished) if did]
         self.gains_, self.verdicts_ = judge_ways(scores[finished], ways, shares[finished], folds)
+        self._confirm(race, sharing, scores[sharing], folds, estimator, fit_params)
         means = self.cv_results_["mean_test_score"]
         if self.refit == "verdict":
             takes_sharing = self.verdict_ == "helps"
@@ -189,12 +187,18 @@ class SharingSearch(
         self.best_score_ = means[chosen]
         self.best_sharing_params_ = candidates[sharing].params
         self.reason_ = (
-            f"{self._what_is_shared} {_SAID[self.verdict_]}: gain {self.transfer_gain_}, over "
-            f"{len(splits)} folds. Refitted: {candidates[chosen].params}."
+            f"{self._what_is_shared} {_SAID[self.verdict_]}: {self._gain_in_words()}. "
+            f"Refitted: {candidates[chosen].params}."
         )
         if self.verbose:
             print(self.reason_)
         return chosen
+
+    def _confirm(self, race, sharing, scores, folds, estimator, fit_params):
+        """A subclass may take "helps" back; ``scores`` are those of the best that shares."""
+
+    def _gain_in_words(self):
+        return f"gain {self.transfer_gain_}, over {self.n_splits_} folds"
 
     def _keep_no_verdict(self, reason):
         """What a search tells that had nothing to compare."""

@@ -13,7 +13,6 @@ class ClassificationSearch(ClassifierMixin, BaseEstimator):
     """Goes after ``SharingSearch``: labels are classes, scores are their log-probabilities."""
 
     _score_name = "log score"
-    _counts_all_that_ended = False
 
     def _read_labels(self, y, estimator):
         return encode_labels(y, missing_label=estimator.missing_label, estimator=self)

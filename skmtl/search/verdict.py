@@ -20,6 +20,11 @@ class Gain(NamedTuple):
     std_error: float
     by_fold: np.ndarray
 
+    @property
+    def is_beyond_error(self):
+        """Whether the mean is larger than its standard error."""
+        return bool(self.mean > self.std_error)
+
     def __str__(self):
         return f"{self.mean:+.4f} (standard error {self.std_error:.4f})"
 
@@ -158,8 +163,7 @@ def verdict(sharing, reference, folds):
         "helps": the gain is larger than its standard error. "hurts": every candidate that shares
         is below the best reference by more than the standard error of that difference.
     """
-    gain = gain_of_sharing(sharing, reference, folds)
-    if gain.mean > gain.std_error:
+    if gain_of_sharing(sharing, reference, folds).is_beyond_error:
         return "helps"
     best_reference = reference[reference.mean(axis=1).argmax()]
     losses = [paired(candidate - best_reference, folds) for candidate in sharing]
