@@ -161,8 +161,8 @@ class Race:
 
     def _score_again(self, c, k, fit_params):
         split = self.splits[k]
-        fitted = self._fit_of(self.candidates[c], split, fit_params).advance(np.inf)
-        return self.scorer(fitted, split.X_test, split.y_test)
+        fit = self._fit_of(self.candidates[c], split, fit_params)
+        return self.scorer(fit.advance(fit.max_iter), split.X_test, split.y_test)
 
     def _fit_of(self, candidate, split, fit_params=None):
         return PausableFit(
