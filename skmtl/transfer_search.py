@@ -30,8 +30,10 @@ STRATEGIES = ("joint", "finetune")
 FOLDS = 20
 MANY_LABELS = 1000
 
-#: Folds, the first ones, on which a source that seems to help is compared with a placebo.
-PLACEBO_FOLDS = 10
+#: Folds, the first ones, on which a source that seems to help is compared with a placebo; and by how
+#: many standard errors it must be better. MNIST helped three, five and ten digits a class in 25 draws
+#: of 30, and with one whole error in 22.
+PLACEBO_FOLDS, PLACEBO_BAR = 10, 0.5
 
 
 class TransferSearch(SharingSearch):
@@ -241,7 +243,7 @@ class TransferSearch(SharingSearch):
         n_folds = min(len(scores), PLACEBO_FOLDS)
         gains = scores[:n_folds] - race.again(sharing, n_folds, placebo)
         self.placebo_gain_ = paired(gains, folds)
-        if not self.placebo_gain_.is_beyond_error:
+        if self.placebo_gain_.mean <= PLACEBO_BAR * self.placebo_gain_.std_error:
             self.verdict_ = "no difference"
             for way, said in self.verdicts_.items():
                 self.verdicts_[way] = "no difference" if said == "helps" else said
