@@ -30,9 +30,9 @@ STRATEGIES = ("joint", "finetune")
 FOLDS = 20
 MANY_LABELS = 1000
 
-#: Folds, the first ones, on which a source that seems to help is compared with a placebo; and by how
-#: many standard errors it must be better. MNIST helped three, five and ten digits a class in 25 draws
-#: of 30, and with one whole error in 22.
+#: Folds, the first ones, on which a source that seems to help is compared with a placebo; and by
+#: how many standard errors it must be better. With a whole one, MNIST was told to help three, five
+#: and ten digits a class in 22 draws of 30, and without a placebo in 25.
 PLACEBO_FOLDS, PLACEBO_BAR = 10, 0.5
 
 
