@@ -261,8 +261,7 @@ def test_dead_features_and_nan(plugin):
         assert max(abs(value), np.abs(dhs).max(), np.abs(dht).max()) < 1e-14
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_gradient_steps_bring_the_domains_together(seed):
+def test_gradient_steps_bring_the_domains_together():
     """Moving target rows down the gradient meets the source's mean, scale, or both."""
     for plugin, rate, moments in (
         (MMD(), 20.0, "both"),
@@ -270,7 +269,7 @@ def test_gradient_steps_bring_the_domains_together(seed):
         (CORAL(), 20.0, "covariance"),
         (SlicedWasserstein(20), 5.0, "both"),
     ):
-        batch = Batch(plugin, 30, 20, 2, seed)
+        batch = Batch(plugin, 30, 20, 2, 0)
 
         def gaps(batch=batch):
             mean = np.linalg.norm(batch.hs.mean(axis=0) - batch.ht.mean(axis=0))
