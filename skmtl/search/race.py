@@ -156,8 +156,12 @@ class Race:
         -------
         ndarray of shape (n_folds,)
         """
-        jobs = (delayed(self._score_again)(c, k, fit_params) for k in range(n_folds))
-        return np.array(self._parallel(jobs))
+        seeds = [split.seed for split in self.splits[:n_folds]]
+        # Folds of one seed may wait for a stage that they have in common: not one after the other.
+        order = sorted(range(n_folds), key=lambda k: seeds[:k].count(seeds[k]))
+        scores = np.empty(n_folds)
+        scores[order] = self._parallel(delayed(self._score_again)(c, k, fit_params) for k in order)
+        return scores
 
     def _score_again(self, c, k, fit_params):
         split = self.splits[k]
