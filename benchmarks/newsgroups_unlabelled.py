@@ -9,6 +9,7 @@ balanced accuracy is on the other half. The target alone and "joint" are tuned a
 import argparse
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -60,8 +61,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="2 seeds, k = 5 and 20")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--data", default=DATA, help="newsgroups.npz")
+    parser.add_argument("--data", type=Path, default=DATA, help="newsgroups.npz")
     args = parser.parse_args()
+    if not args.data.exists():
+        parser.error(f"there is no {args.data}: give the place of newsgroups.npz by --data")
     ks, n_seeds = ([5, 20], 2) if args.quick else ([5, 20, 100], 10)
     warnings.simplefilter("ignore", ConvergenceWarning)  # as in benchmarks.newsgroups
     start, records = time.perf_counter(), []

@@ -2,11 +2,11 @@
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skmtl.engine.forward import expert_outputs, gate_weights, in_blocks
 from skmtl.engine.layout import Architecture, layout_of
-from skmtl.rows import FLOATS, is_plain
+from skmtl.rows import is_plain, validate_rows
 
 
 class NetworkPredictor(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
@@ -22,7 +22,7 @@ class NetworkPredictor(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             self.n_features_in_ = X.shape[1]
             self.__dict__.pop("feature_names_in_", None)
             return X
-        return validate_data(self, X, accept_sparse="csr", dtype=FLOATS, order="C", reset=reset)
+        return validate_rows(self, X, reset=reset)
 
     def _rows(self, X):
         """X as ``validate_data`` gives it, of a fitted estimator."""

@@ -3,8 +3,48 @@
 import math
 
 import numpy as np
+from scipy.sparse import issparse, vstack
+from sklearn.utils.validation import validate_data
 
 FLOATS = (np.float64, np.float32)
+
+
+def validate_rows(estimator, X, *, reset=False, **checks):
+    """Dense or CSR rows of floats, as every estimator takes them.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Which columns it was fitted on; with ``reset`` it is told.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        The rows.
+    reset : bool, default=False
+        Whether a fit begins.
+    **checks
+        More arguments of scikit-learn's ``check_array``.
+
+    Returns
+    -------
+    {ndarray, CSR} of shape (n_samples, n_features)
+    """
+    return validate_data(
+        estimator, X, accept_sparse="csr", dtype=FLOATS, order="C", reset=reset, **checks
+    )
+
+
+def stacked(blocks):
+    """Rows of several matrices, one below the other.
+
+    Parameters
+    ----------
+    blocks : list of {ndarray, sparse matrix} of shape (n_rows, n_columns)
+        With the same columns.
+
+    Returns
+    -------
+    ndarray, or CSR if any is sparse
+    """
+    return vstack(blocks).tocsr() if any(map(issparse, blocks)) else np.vstack(blocks)
 
 
 def is_plain(X):

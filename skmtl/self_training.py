@@ -4,18 +4,16 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.sparse import issparse, vstack
 from scipy.special import logsumexp, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.utils.validation import (
     check_array,
     check_consistent_length,
     check_is_fitted,
-    validate_data,
 )
 
 from skmtl._compat import Interval, StrOptions, check_sample_weight, fit_context
-from skmtl.rows import FLOATS
+from skmtl.rows import stacked, validate_rows
 from skmtl.tasks import encode_labels, observed
 from skmtl.transfer_classifier import TransferClassifier
 
@@ -159,14 +157,14 @@ class SelfTraining(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
                 "strategy='source_only' learns nothing from rows of the target: use 'joint', "
                 "'finetune', 'pooled' or 'target_only'."
             )
-        X = self._read_rows(X, reset=True)
+        X = validate_rows(self, X, reset=True)
         labels = encode_labels(y, missing_label=self.estimator.missing_label, estimator=self)
         check_consistent_length(X, labels.codes)
         model = clone(self.estimator)
         source = {"X_source": X_source, "y_source": y_source}
         n_more = 0
         if X_unlabeled is not None:
-            X_unlabeled = self._read_rows(X_unlabeled)
+            X_unlabeled = validate_rows(self, X_unlabeled)
             n_more = X_unlabeled.shape[0]
         unlabelled = np.ones(X.shape[0] + n_more, bool)
         unlabelled[: X.shape[0]] = ~observed(labels.codes).all(axis=1)
@@ -181,7 +179,7 @@ class SelfTraining(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         codes = np.append(labels.codes[:, 0], np.full(n_more, -1))
         self._learn_in_rounds(
             model,
-            X if X_unlabeled is None else _stacked(X, X_unlabeled),
+            X if X_unlabeled is None else stacked([X, X_unlabeled]),
             np.where(unlabelled, None, labels.classes[0].astype(object)[codes]),
             weight,
             unlabelled,
@@ -226,9 +224,6 @@ class SelfTraining(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             )
         return shares, np.zeros_like(shares)
 
-    def _read_rows(self, X, *, reset=False):
-        return validate_data(self, X, accept_sparse="csr", dtype=FLOATS, order="C", reset=reset)
-
     def predict(self, X):
         """Give the most probable label.
 
@@ -243,7 +238,7 @@ class SelfTraining(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             The labels.
         """
         check_is_fitted(self)
-        return self.estimator_.predict(self._read_rows(X))
+        return self.estimator_.predict(validate_rows(self, X))
 
     def predict_proba(self, X):
         """Give class probabilities.
@@ -259,7 +254,7 @@ class SelfTraining(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             Columns in the order of ``classes_``.
         """
         check_is_fitted(self)
-        return self.estimator_.predict_proba(self._read_rows(X))
+        return self.estimator_.predict_proba(validate_rows(self, X))
 
 
 def label_by_share(proba, shares, slack=None):
@@ -311,10 +306,3 @@ def label_by_share(proba, shares, slack=None):
     for width in (1.0, 0.1, 0.01):
         offsets = minimize(dual, offsets, args=(width,), jac=True, method="L-BFGS-B").x
     return columns[(z + offsets).argmax(axis=1)]
-
-
-def _stacked(X, more):
-    """The rows of both; CSR if one is."""
-    if not issparse(X) and not issparse(more):
-        return np.vstack([X, more])
-    return vstack([X, more]).tocsr()

@@ -10,6 +10,7 @@ from skmtl.atomic import all_or_nothing
 from skmtl.once import Once
 from skmtl.plugins.feature_maps import Identity
 from skmtl.plugins.registry import resolve
+from skmtl.search import placebo
 from skmtl.search.base import SharingSearch
 from skmtl.search.race import Candidate
 from skmtl.search.surface import (
@@ -29,11 +30,6 @@ STRATEGIES = ("joint", "finetune")
 #: Folds, in repeats of five, of a target that has fewer labels than many.
 FOLDS = 20
 MANY_LABELS = 1000
-
-#: Folds, the first ones, on which a source that seems to help is compared with a placebo; and by
-#: how many standard errors it must be better. With a whole one, MNIST was told to help three, five
-#: and ten digits a class in 22 draws of 30, and without a placebo in 25.
-PLACEBO_FOLDS, PLACEBO_BAR = 10, 0.5
 
 
 class TransferSearch(SharingSearch):
@@ -238,27 +234,20 @@ class TransferSearch(SharingSearch):
     def _confirm(self, race, sharing, scores, folds, estimator, fit_params):
         """Take "helps" back where the source does no better than a placebo."""
         self.placebo_gain_ = None
-        if self.verdict_ != "helps" or (placebo := self._placebo(estimator, fit_params)) is None:
-            return
-        n_folds = min(len(scores), PLACEBO_FOLDS)
-        gains = scores[:n_folds] - race.again(sharing, n_folds, placebo)
-        self.placebo_gain_ = paired(gains, folds)
-        if self.placebo_gain_.mean <= PLACEBO_BAR * self.placebo_gain_.std_error:
+        if self.verdict_ != "helps" or estimator.source_model is not None:
+            return  # what a source_model knows cannot be shuffled
+        n_folds = min(len(scores), placebo.FOLDS)
+        with_placebo = race.again(sharing, n_folds, self._placebo(fit_params))
+        self.placebo_gain_ = paired(scores[:n_folds] - with_placebo, folds)
+        if not placebo.is_beaten(self.placebo_gain_):
             self.verdict_ = "no difference"
             for way, said in self.verdicts_.items():
                 self.verdicts_[way] = "no difference" if said == "helps" else said
 
-    def _placebo(self, estimator, fit_params):
-        """The same source, with its labels shuffled; what a source_model knows cannot be."""
-        if estimator.source_model is not None:
-            return None
-        y_source, rng = fit_params["y_source"], check_random_state(self.random_state)
-
-        def shuffled(y):
-            return safe_indexing(y, rng.permutation(n_samples(y)))
-
-        several = isinstance(y_source, tuple)
-        return {"y_source": tuple(map(shuffled, y_source)) if several else shuffled(y_source)}
+    def _placebo(self, fit_params):
+        """What a fit gets in place of the source."""
+        rng = check_random_state(self.random_state)
+        return {"y_source": placebo.shuffled(fit_params["y_source"], rng)}
 
     def _gain_in_words(self):
         gain = super()._gain_in_words()

@@ -33,7 +33,7 @@ from skmtl import (
 from skmtl.datasets import make_transfer_pair
 from skmtl.metrics import make_task_scorer
 from skmtl.once import Once
-from skmtl.search import log_score, tempered_log_score
+from skmtl.search import log_score, placebo, tempered_log_score
 from skmtl.search.race import Race
 from skmtl.search.scores import TEMPERATURES
 from skmtl.search.verdict import describe_folds
@@ -246,7 +246,7 @@ def test_what_helps_does_better_than_with_shuffled_labels():
     search = transfer_search(net, cv=None).fit(pair.X, pair.y, **source)
     assert search.verdict_ == "helps"
     assert len(search.placebo_gain_.by_fold) == 10 < search.n_splits_
-    shuffled = search._placebo(net, source)["y_source"][0]
+    shuffled = search._placebo(source)["y_source"][0]
     assert sorted(shuffled) == sorted(pair.y_source)
     assert np.mean(shuffled == pair.y_source) < 0.8
     rng, splits = np.random.RandomState(0), search._splits(pair.y, pair.y)
@@ -277,6 +277,32 @@ def test_what_helps_as_much_with_shuffled_labels_makes_no_difference():
     assert search.verdict_ == "no difference"
     assert "helps" not in search.verdicts_.values()
     assert search.best_params_["strategy"] == "target_only"
+
+
+@pytest.mark.parametrize("errors, said", [(0.4, "no difference"), (0.6, "helps")])
+def test_half_an_error_beyond_the_placebo_is_enough(errors, said, monkeypatch):
+    """The placebo's scores are made up, so that the gain over it is as many errors."""
+    pair, source = related_pair(0.95)
+    search = transfer_search(TransferClassifier((16,), max_iter=60, random_state=0), cv=5)
+    spread = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+    error = spread.std(ddof=1) * np.sqrt(1 / 5 + 1 / 4)
+
+    def again(race, c, n_folds, fit_params):
+        return race.scores[c, :n_folds] - (spread + errors * error)
+
+    monkeypatch.setattr(Race, "again", again)
+    search.fit(pair.X, pair.y, **source)
+    assert search.placebo_gain_.mean == pytest.approx(errors * search.placebo_gain_.std_error)
+    assert search.verdict_ == said
+    shares = search.best_params_["strategy"] != "target_only"
+    assert shares == ("helps" in search.verdicts_.values()) == (said == "helps")
+
+
+def test_each_of_several_sources_is_shuffled_by_itself():
+    first, second = np.arange(20), np.arange(100, 130)
+    shuffled = placebo.shuffled((first, second.tolist()), np.random.RandomState(0))
+    for before, after in zip((first, second), shuffled, strict=True):
+        assert sorted(after) == before.tolist() != list(after)
 
 
 def test_there_is_no_placebo_of_what_a_source_model_knows():
@@ -384,7 +410,8 @@ def test_the_target_by_itself_takes_as_many_steps():
 @pytest.fixture
 def first_stages(monkeypatch):
     """Counts the first stages that are trained, but for those of a placebo."""
-    monkeypatch.setattr(TransferClassifierCV, "_placebo", lambda *_: None)
+    monkeypatch.setattr(TransferClassifierCV, "_confirm", lambda *_: None)
+    monkeypatch.setattr(TransferClassifierCV, "placebo_gain_", None, raising=False)
     trained, get = [], Once.get
 
     def counted(self, key, make):

@@ -1,12 +1,12 @@
 """What a model of the source alone says about the target: the scores of a transfer report."""
 
-import numpy as np
-from scipy.sparse import issparse, vstack
+from scipy.sparse import issparse
 from sklearn.utils import check_array
 
 from skmtl._compat import safe_indexing
 from skmtl.report.steps import final_step, fit_with, until_last
 from skmtl.report.transferability import h_score, leep, log_me, proxy_a_distance
+from skmtl.rows import stacked
 
 
 def fit_source_only(estimator, X, y, source, one_head):
@@ -55,8 +55,9 @@ def source_scores(model, X, labelled, y, X_sources, random_state):
         found["h_score"] = h_score(features, y, shrinkage=True)
     found["leep"] = leep(model.predict_proba(X_labelled), y)
     last = final_step(model)
-    mapped = [last.map_source(until_last(model, rows), s) for s, rows in enumerate(X_sources)]
-    mapped = vstack(mapped).tocsr() if any(map(issparse, mapped)) else np.vstack(mapped)
+    mapped = stacked(
+        [last.map_source(until_last(model, rows), s) for s, rows in enumerate(X_sources)]
+    )
     target = check_array(until_last(model, X), accept_sparse="csr")
     if last.target_scaler_ is not None:
         target = last.target_scaler_.transform(target)

@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.validation import check_consistent_length
 
+from skmtl.rows import stacked
 from skmtl.tasks import encode_labels
 
 __all__ = ["h_score", "leep", "log_me", "proxy_a_distance"]
@@ -304,7 +305,7 @@ def proxy_a_distance(X_source, X, cv=5, random_state=None):
             f"{sizes[0]} rows of the source and {sizes[1]} of the target"
         )
     either = sparse.issparse(X_source) or sparse.issparse(X)
-    rows = sparse.vstack([X_source, X]).tocsr() if either else np.vstack([X_source, X])
+    rows = stacked([X_source, X])
     classifier = make_pipeline(
         StandardScaler(with_mean=not either),
         LogisticRegression(class_weight="balanced", max_iter=1000),

@@ -1,5 +1,6 @@
 """The search over how much to share: candidates race on folds, and one is refitted."""
 
+from itertools import compress
 from numbers import Integral, Real
 
 import numpy as np
@@ -14,10 +15,10 @@ from sklearn.base import (
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skmtl._compat import HasMethods, Interval, StrOptions, safe_indexing
-from skmtl.rows import FLOATS
+from skmtl.rows import validate_rows
 from skmtl.search.race import Race, Split
 from skmtl.search.verdict import (
     describe_folds,
@@ -121,9 +122,7 @@ class SharingSearch(
 
     def _as_rows(self, X, *, reset=False, **checks):
         """Rows of floats, of which a fit takes no copy: in a race all candidates hold theirs."""
-        return validate_data(
-            self, X, accept_sparse="csr", dtype=FLOATS, order="C", reset=reset, **checks
-        )
+        return validate_rows(self, X, reset=reset, **checks)
 
     def _positive_numbers(self, name):
         values = np.asarray(getattr(self, name), float)
@@ -175,7 +174,7 @@ class SharingSearch(
         compared = scores[finished & shares], scores[finished & ~shares]
         self.transfer_gain_ = gain_of_sharing(*compared, folds)
         self.verdict_ = verdict(*compared, folds)
-        ways = [candidate.way for candidate, did in zip(candidates, finished) if did]
+        ways = list(compress((candidate.way for candidate in candidates), finished))
         self.gains_, self.verdicts_ = judge_ways(scores[finished], ways, shares[finished], folds)
         self._confirm(race, sharing, scores[sharing], folds, estimator, fit_params)
         means = self.cv_results_["mean_test_score"]

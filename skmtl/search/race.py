@@ -121,7 +121,7 @@ class Race:
         self.verbose = verbose
         self._parallel = Parallel(n_jobs=n_jobs, require="sharedmem")
         self._estimator = estimator
-        self._fits = [[self._fit_of(c, split) for split in splits] for c in candidates]
+        self._fits = [[self._fit_of(c, split, {}) for split in splits] for c in candidates]
         shape = len(candidates), len(splits)
         self.scores, self.n_epochs = np.full(shape, np.nan), np.zeros(shape, int)
 
@@ -168,12 +168,13 @@ class Race:
         fit = self._fit_of(self.candidates[c], split, fit_params)
         return self.scorer(fit.advance(fit.max_iter), split.X_test, split.y_test)
 
-    def _fit_of(self, candidate, split, fit_params=None):
+    def _fit_of(self, candidate, split, fit_params):
+        """A fit of a candidate on a fold, with some arguments in place of the fold's."""
         return PausableFit(
             clone(self._estimator).set_params(random_state=split.seed, **candidate.params),
             split.X,
             split.y,
-            {**split.fit_params, **candidate.in_common, **(fit_params or {})},
+            {**split.fit_params, **candidate.in_common, **fit_params},
         )
 
     def _paths(self):
