@@ -219,7 +219,7 @@ def pooled_classes(codes, task_classes, sharing):
 
     Parameters
     ----------
-    codes : ndarray of shape (n_samples, n_tasks), int32
+    codes : ndarray of shape (n_samples, n_tasks)
         Encoded labels.
     task_classes : list of ndarray
         The labels of each task.
@@ -228,7 +228,7 @@ def pooled_classes(codes, task_classes, sharing):
 
     Returns
     -------
-    codes : ndarray of shape (n_samples, n_tasks), int32
+    codes : ndarray of shape (n_samples, n_tasks)
     task_classes : list of ndarray
         All the same.
 

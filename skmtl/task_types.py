@@ -14,7 +14,7 @@ from skmtl.columns import (
     is_missing,
     read_number_column,
 )
-from skmtl.tasks import TaskLabels, columns_of_tasks, encode_column, sorted_labels
+from skmtl.tasks import TaskLabels, code_dtype, columns_of_tasks, encode_column, sorted_labels
 
 CLASSIFIED, REGRESSED = TYPES = "classification", "regression"
 
@@ -143,7 +143,7 @@ def read_typed(columns, types, missing_label, *, known=None, rows=None):
     if len(columns.columns) != n_tasks:
         raise ValueError(f"y has {len(columns.columns)} columns, but there are {n_tasks} tasks")
     all_classified = REGRESSED not in types
-    dtype, hole = (np.int32, -1) if all_classified else (np.float64, np.nan)
+    dtype, hole = (code_dtype(0), -1) if all_classified else (np.float64, np.nan)
     codes = np.full((columns.n_rows, n_tasks), hole, dtype, order="F")  # read column by column
     classes = [None] * n_tasks
     for t, (column, type_) in enumerate(zip(columns.columns, types)):
@@ -154,7 +154,10 @@ def read_typed(columns, types, missing_label, *, known=None, rows=None):
         else:
             known_t = None if known is None else known[t]
             read, classes[t] = encode_column(column, missing_label, where, known_t)
-            read = np.where(read < 0, hole, read)
+            if all_classified:
+                codes = codes.astype(np.promote_types(codes.dtype, read.dtype), copy=False)
+            else:
+                read = np.where(read < 0, hole, read)
         codes[slice(None) if rows is None else rows[t], t] = read
     return TaskLabels(codes, classes, columns.names, columns.is_1d)
 

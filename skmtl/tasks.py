@@ -31,8 +31,9 @@ class TaskLabels(NamedTuple):
 
     Attributes
     ----------
-    codes : ndarray of shape (n_samples, n_tasks), int32
-        Index into ``classes[t]``, -1 where the label is missing.
+    codes : ndarray of shape (n_samples, n_tasks), int8 or int32
+        Index into ``classes[t]``, -1 where the label is missing; a byte each unless some task has
+        more than 127 classes.
     classes : list of n_tasks ndarrays
         The sorted labels of each task.
     names : ndarray of shape (n_tasks,), object, or None
@@ -89,7 +90,7 @@ def encode_labels(y, *, missing_label=np.nan, classes=None, estimator=None):
     >>> labels.codes
     array([[ 0,  1],
            [ 1, -1],
-           [-1,  0]], dtype=int32)
+           [-1,  0]], dtype=int8)
     >>> labels.classes
     [array(['cat', 'dog'], dtype=object), array([0, 1])]
     """
@@ -98,14 +99,30 @@ def encode_labels(y, *, missing_label=np.nan, classes=None, estimator=None):
     columns, names, n_rows, is_1d = read_columns(y, estimator)
     known = None if classes is None else _known_classes(classes, len(columns), missing_label)
 
-    codes = np.empty((n_rows, len(columns)), dtype=np.int32, order="F")  # read column by column
+    codes = np.empty((n_rows, len(columns)), code_dtype(0), order="F")  # read column by column
     found = []
     for t, column in enumerate(columns):
         where = "" if is_1d else in_task(t, names)
         known_t = None if known is None else known[t]
-        codes[:, t], classes_t = encode_column(column, missing_label, where, known_t)
+        codes_t, classes_t = encode_column(column, missing_label, where, known_t)
+        codes = codes.astype(np.promote_types(codes.dtype, codes_t.dtype), copy=False)
+        codes[:, t] = codes_t
         found.append(classes_t)
     return TaskLabels(codes, found, names, is_1d)
+
+
+def code_dtype(n_classes):
+    """Of the codes of so many classes, and of -1.
+
+    Parameters
+    ----------
+    n_classes : int
+
+    Returns
+    -------
+    dtype
+    """
+    return np.dtype(np.int8 if n_classes <= np.iinfo(np.int8).max else np.int32)
 
 
 def encode_column(column, missing_label, where, known=None):
@@ -124,7 +141,7 @@ def encode_column(column, missing_label, where, known=None):
 
     Returns
     -------
-    codes : ndarray of shape (n_samples,), int32
+    codes : ndarray of shape (n_samples,), of ``code_dtype``
     classes : ndarray
 
     Raises
@@ -265,7 +282,7 @@ def columns_of_tasks(task, n_rows):
     Returns
     -------
     task_ids : ndarray of shape (n_tasks,)
-    columns : ndarray of shape (n_rows,), int32
+    columns : ndarray of shape (n_rows,), of ``code_dtype``
     """
     task_ids, columns = _encode_1d(task, "task")
     if n_rows != len(columns):
@@ -303,14 +320,14 @@ def codes_in_union(codes, task_classes):
 
     Parameters
     ----------
-    codes : ndarray of shape (n_samples, n_tasks), int32
+    codes : ndarray of shape (n_samples, n_tasks)
         As of :func:`encode_labels`.
     task_classes : list of ndarray
         The labels of each task.
 
     Returns
     -------
-    codes : ndarray of the same shape and dtype
+    codes : ndarray of the same shape
     union : ndarray
         Sorted labels.
 
@@ -320,7 +337,7 @@ def codes_in_union(codes, task_classes):
         If some labels are strings and others are not.
     """
     union = union_of_labels(task_classes)
-    pooled = codes.copy(order="K")
+    pooled = codes.astype(code_dtype(len(union)))
     for t, classes in enumerate(task_classes):
         seen = codes[:, t] >= 0
         pooled[seen, t] = np.searchsorted(union, classes)[codes[seen, t]]
@@ -375,7 +392,7 @@ def _encode_column(column, missing_label, where):
 
 def _scatter(codes, observed):
     """Codes of all rows from those of the observed ones."""
-    out = np.full(len(observed), -1, dtype=np.int32)
+    out = np.full(len(observed), -1, dtype=codes.dtype)
     out[observed] = codes
     return out
 
@@ -386,7 +403,7 @@ def _encode_array(values, missing_label, where):
     if values.dtype.kind in "OUT":
         return _encode_objects(values, missing_label, where)
     if values.dtype.kind in "mM" and np.isnat(values).all():
-        return values[:0], np.full(len(values), -1, dtype=np.int32)
+        return values[:0], np.full(len(values), -1, dtype=code_dtype(0))
     raise _unknown_type(values.dtype, where)
 
 
@@ -406,7 +423,7 @@ def _encode_numbers(values, missing_label, where):
         classes, codes = _encode_numbers(values[~missing], np.nan, where)
         return classes, _scatter(codes, ~missing)
     if len(values) == 0:
-        return values, np.empty(0, dtype=np.int32)
+        return values, np.empty(0, dtype=code_dtype(0))
     blocks = _blocks(len(values))
     if values.dtype.kind == "f":
         check_finite(values, where)
@@ -419,12 +436,13 @@ def _encode_numbers(values, missing_label, where):
     low, high = int(values.min()), int(values.max())
     if high - low > 4 * len(values) + 1024 or max(-low, high) > EXACT:
         classes, codes = np.unique(values, return_inverse=True)
-        return classes, codes.astype(np.int32)
+        return classes, codes.astype(code_dtype(len(classes)))
     # A table over the range of the labels, since np.unique sorts all rows.
-    seen, codes = np.zeros(high - low + 1, dtype=bool), np.empty(len(values), dtype=np.int32)
+    seen = np.zeros(high - low + 1, dtype=bool)
     for block in blocks:
         seen[values[block].astype(np.intp) - low] = True
-    table = np.cumsum(seen, dtype=np.int32) - 1
+    dtype = code_dtype(np.count_nonzero(seen))
+    table, codes = (np.cumsum(seen) - 1).astype(dtype), np.empty(len(values), dtype)
     for block in blocks:
         codes[block] = table[values[block].astype(np.intp) - low]
     return (np.flatnonzero(seen) + low).astype(values.dtype), codes
@@ -460,7 +478,8 @@ def _encode_objects(values, missing_label, where):
     else:
         classes, codes = np.array(strings, dtype=values.dtype), np.arange(len(strings))
     code_of = dict(zip(others or strings, codes.tolist()))
-    return classes, np.array([code_of.get(key, -1) for key in keys], dtype=np.int32)[slots]
+    dtype = code_dtype(len(classes))
+    return classes, np.array([code_of.get(key, -1) for key in keys], dtype)[slots]
 
 
 def _known_classes(classes, n_tasks, missing_label):
@@ -503,7 +522,8 @@ def _translation(observed, known, where):
             f"y has the label {unknown[0]!r}, which is not among the known classes "
             f"{known.tolist()}.{where}"
         )
-    return np.array([code_of[label] for label in observed.tolist()] + [-1], dtype=np.int32)
+    dtype = code_dtype(len(known))
+    return np.array([code_of[label] for label in observed.tolist()] + [-1], dtype)
 
 
 def _encode_continuous(y):

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmtl.tasks import union_of_labels
+from skmtl.tasks import code_dtype, union_of_labels
 
 
 class Part(NamedTuple):
@@ -55,7 +55,7 @@ class Heads(NamedTuple):
         if classes is None or np.array_equal(classes, self.classes[head]):
             return codes
         translation = np.append(np.searchsorted(self.classes[head], classes), -1)
-        return translation.astype(codes.dtype)[codes]
+        return translation.astype(code_dtype(len(self.classes[head])))[codes]
 
 
 def assign_heads(target_classes, source_classes, share):

@@ -50,6 +50,7 @@ class TransferStages(TransferData):
             if has_classes:
                 codes = source.codes[labelled]
                 y_source = heads.codes_in_head(codes, source.classes, heads.sources[s])
+                y_source = y_source.astype(np.intp)  # plugins may count beyond a byte
             rows = source.X if labelled.all() else source.X[labelled]
             weights = np.zeros(source.codes.size)
             weights[labelled] = weigh_source_rows(
@@ -289,7 +290,8 @@ class TransferStages(TransferData):
         if first.source is None and first.head == part.head:
             y_target = np.full(target_rows.shape[0], -1)
             y_target[: first.codes.size] = kept(first.codes, first.weight > 0)
-        return self.feature_map_.init(part.X, target_rows, rng, part.codes, y_target)
+        y_source = part.codes.astype(np.intp)  # plugins may count beyond a byte
+        return self.feature_map_.init(part.X, target_rows, rng, y_source, y_target)
 
     def _task_of(self, d, part, layout):
         rows = rows_that_weigh(part.weight)

@@ -57,6 +57,7 @@ class Case:
     clip_norm: float = np.inf
     alignments: tuple = ()
     equal_weights: bool = False
+    label_dtype: str = "int8"
     dtype: str = "float64"
     seed: int = 0
 
@@ -174,6 +175,7 @@ class Case:
         y, weight = rng.integers(n_classes, size=rows.size), rng.uniform(0.2, 3, rows.size)
         if self.equal_weights:
             weight = np.ones(rows.size, bool)
+        y = y.astype(self.label_dtype)
         return Task(d, head, LogLoss(), rows, y, weight, coefficient)
 
 

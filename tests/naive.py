@@ -262,9 +262,10 @@ class Batches:
 
     Rows lie in groups by the rarest task that they carry (fewest labels over all domains). A pass
     shuffles each group and deals the rows to the batches in turn, from a random first batch on.
+    ``has_order`` says whether a group is shuffled in place; if there is just one, it need not be.
     """
 
-    def __init__(self, tasks, d, batch_size):
+    def __init__(self, tasks, d, batch_size, has_order):
         ranks = np.argsort(np.argsort([len(task.rows) for task in tasks], kind="stable"))
         rarest = {}
         for t, task in enumerate(tasks):
@@ -274,12 +275,18 @@ class Batches:
         ranks = sorted(set(rarest.values()))
         self.groups = [[row for row in sorted(rarest) if rarest[row] == rank] for rank in ranks]
         self.n = max(1, -(-len(rarest) // batch_size))
+        self.has_order = has_order or len(self.groups) > 1
 
     def shuffle(self, rng):
         if self.n == 1:
             self.dealt = [sum(self.groups, [])]
             return
         first = int(rng.random() * self.n)
+        if not self.has_order:
+            order = order_on_a_square(len(self.groups[0]), rng)
+            rows = np.array(self.groups[0])[order].tolist()
+            self.dealt = [rows[(first + b) % self.n :: self.n] for b in range(self.n)]
+            return
         for group in self.groups:
             for i in range(len(group) - 1, 0, -1):
                 j = int(rng.random() * (i + 1))
@@ -288,16 +295,36 @@ class Batches:
         self.dealt = [rows[(first + b) % self.n :: self.n] for b in range(self.n)]
 
 
+def order_on_a_square(n, rng):
+    """Row i starts in line i // side; columns and lines are turned, and no row ends beyond n.
+
+    Turning moves what stands in a column down, and what stands in a line to the right, and in each
+    of three rounds all columns are turned before all lines.
+    """
+    side = int(np.ceil(np.sqrt(n)))
+    square, every = np.arange(side**2).reshape(side, side), np.arange(side)
+    for _ in range(3):
+        down, right = [[int(rng.random() * side) for _ in every] for _ in range(2)]
+        square = np.column_stack([np.roll(square[:, c], down[c]) for c in every])
+        square = np.vstack([np.roll(square[r], right[r]) for r in every])
+    ends = np.argsort(square.ravel())  # where each row has come to
+    order = ends[:n]
+    while (order >= n).any():
+        order = np.where(order >= n, ends[order], order)
+    return order
+
+
 class Trainer:
     """Epochs of minibatch steps; ``step_rule`` is one of the optimizers below.
 
-    ``layer_rates`` are parts of the learning rate, for the layers of the trunk.
+    ``layer_rates`` are parts of the learning rate, for the layers of the trunk; ``has_order`` as in
+    ``Batches``.
     """
 
-    def __init__(self, model, theta, step_rule, batch_size, rng, layer_rates=None):
+    def __init__(self, model, theta, step_rule, batch_size, rng, layer_rates=None, has_order=True):
         self.model, self.theta, self.step_rule, self.rng = model, theta.copy(), step_rule, rng
         n_domains = len(model.X)
-        self.domains = [Batches(model.tasks, d, batch_size) for d in range(n_domains)]
+        self.domains = [Batches(model.tasks, d, batch_size, has_order) for d in range(n_domains)]
         depth = Cut(theta, model.a).depth
         self.n_frozen = depth[model.n_frozen_layers]
         self.rates = np.ones(theta.size)

@@ -9,6 +9,7 @@ import pytest
 from engine_cases import MIXED, Case, one_hot, run_epoch
 from scipy.sparse import csr_array
 
+from skmtl.engine import data as engine_data
 from skmtl.engine import layers, lazy, tables
 from skmtl.engine.batches import draw_batch, shuffle_rows
 from skmtl.engine.data import EVERY
@@ -25,6 +26,8 @@ CASES = {
     "one": Case(kind="one", batch_size=4),
     "one, all rows": Case(kind="one"),
     "one, csr": Case(kind="one", batch_size=4, sparse=True),
+    "one, labels as floats": Case(kind="one", batch_size=4, label_dtype="int32"),
+    "many, labels as floats": Case(kind="many", batch_size=4, n_rows=(29,), label_dtype="float64"),
     "one, equal weights": Case(kind="one", batch_size=4, equal_weights=True),
     "no layers": Case(kind="many", batch_size=4, hidden=()),
     "no layers, own experts": Case(kind="many", batch_size=4, hidden=(), gate_mask=one_hot(3)),
@@ -80,7 +83,7 @@ OPTIMIZERS = {
 }
 
 
-def check_epochs(case, step_rule, n_epochs=3):
+def check_epochs(case, step_rule, n_epochs=3, has_order=True):
     problem, model = case.build()
     trainer = naive.Trainer(
         model,
@@ -89,6 +92,7 @@ def check_epochs(case, step_rule, n_epochs=3):
         case.batch_size,
         np.random.default_rng(case.seed),
         case.layer_rates,
+        has_order,
     )
     for lr in np.linspace(0.03, 0.01, n_epochs):
         value, losses, finished = run_epoch(problem, lr)
@@ -302,6 +306,23 @@ def rows_of_batches(problem, d):
         yield ints(work.batch_row, row_at, ints(work.n_rows, d, 1)[0]).copy()
 
 
+@pytest.mark.parametrize("case", ["one", "one, all rows", "complete, csr", "transfer, unequal"])
+def test_epochs_with_an_order_that_is_worked_out(case, monkeypatch):
+    monkeypatch.setattr(engine_data, "STORED", 0)
+    assert CASES[case].build()[0]._rows[0].order is None
+    check_epochs(CASES[case], naive.Adam(), has_order=False)
+
+
+def test_a_pass_with_an_order_that_is_worked_out_deals_every_row_once(monkeypatch):
+    monkeypatch.setattr(engine_data, "STORED", 0)
+    problem, _ = Case(n_rows=(101,), batch_size=9).build()
+    passes = [list(rows_of_batches(problem, 0)) for _ in range(5)]
+    for batches in passes:
+        assert {rows.size for rows in batches} == {8, 9}
+        assert np.array_equal(np.sort(np.concatenate(batches)), np.arange(101))
+    assert not np.array_equal(passes[0][0], passes[1][0])
+
+
 def test_a_pass_deals_every_row_once_and_every_task_evenly():
     problem, _ = Case(kind="many", n_rows=(101,), batch_size=9).build()
     rare = np.argmin([task.rows.size for task in problem.tasks])
@@ -374,8 +395,11 @@ def test_labels_can_be_weighed_anew(kind):
     np.testing.assert_allclose(problem.theta, other.theta, rtol=1e-12)
 
 
-def test_every_row_is_as_likely_in_every_batch():
-    problem, _ = Case(kind="many", n_rows=(29,), batch_size=4).build()
+@pytest.mark.parametrize("kind", ["many", "one, order worked out"])
+def test_every_row_is_as_likely_in_every_batch(kind, monkeypatch):
+    if kind.endswith("worked out"):
+        monkeypatch.setattr(engine_data, "STORED", 0)
+    problem, _ = Case(kind=kind.partition(",")[0], n_rows=(29,), batch_size=4).build()
     n_passes, hits = 800, np.zeros((29, problem.steps_per_epoch))
     for _ in range(n_passes):
         for b, rows in enumerate(rows_of_batches(problem, 0)):

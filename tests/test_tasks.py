@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d, validate_data
 
 from skmtl.columns import label_columns
-from skmtl.tasks import encode_labels, spread_tasks, stack_tasks
+from skmtl.tasks import codes_in_union, encode_labels, spread_tasks, stack_tasks
 
 
 class NotAnArray:
@@ -85,13 +85,47 @@ CONTAINERS = [
 ]
 
 
+@pytest.mark.parametrize("kind", ["numbers", "far apart", "strings", "objects"])
+@pytest.mark.parametrize("n_classes, dtype", [(127, np.int8), (128, np.int32)])
+def test_codes_take_a_byte_while_they_fit(kind, n_classes, dtype):
+    of_kind = {
+        "numbers": np.arange(n_classes) - 5,
+        "far apart": np.arange(n_classes) * 10**9,
+        "strings": np.array([f"{k:03}" for k in range(n_classes)]),
+        "objects": np.arange(n_classes).astype(object),
+    }
+    y = of_kind[kind][::-1]
+    labels = encode_labels(y)
+    assert labels.codes.dtype == dtype
+    np.testing.assert_array_equal(labels.codes[:, 0], np.arange(n_classes)[::-1])
+    few = encode_labels(y[:2], classes=y)  # as many codes as there are known classes
+    assert few.codes.dtype == dtype
+    np.testing.assert_array_equal(few.codes[:, 0], [n_classes - 1, n_classes - 2])
+
+
+def test_the_task_with_most_classes_says_how_long_codes_are():
+    y = np.column_stack([np.arange(300) % 2, np.arange(300), np.arange(300) % 3])
+    codes = encode_labels(y).codes
+    assert codes.dtype == np.int32
+    assert codes.flags.f_contiguous
+    np.testing.assert_array_equal(codes, y)
+
+
+def test_a_union_of_labels_may_be_longer_than_a_byte():
+    y = np.column_stack([np.arange(100), np.arange(100) + 90])
+    labels = encode_labels(y)
+    codes, union = codes_in_union(labels.codes, labels.classes)
+    assert labels.codes.dtype == np.int8
+    np.testing.assert_array_equal(union[codes], y)
+
+
 @pytest.mark.parametrize("labels, container, dtype", CONTAINERS)
 def test_each_container_is_encoded_in_its_own_dtype(labels, container, dtype):
     codes, (classes,), names, is_1d = encode_labels(container(labels))
     expected = np.unique([label for label in labels if label is not None])
     np.testing.assert_array_equal(classes, expected)
     assert classes.dtype == np.dtype(dtype)
-    assert codes.dtype == np.int32
+    assert codes.dtype == np.int8
     assert codes.flags.c_contiguous
     np.testing.assert_array_equal(codes, [[1], [-1], [0], [1]])
     assert names is None

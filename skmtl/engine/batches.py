@@ -5,10 +5,12 @@ from skmtl.engine.pointers import (
     call_transpose_labels,
     domain_at,
     floats,
+    int8s,
     int32s,
     ints,
     task_at,
 )
+from skmtl.engine.shuffle import draw_moves, n_moves, place
 
 # A cache line of float32, in which the labels of a row lie.
 LABELS_AT_ONCE = 16
@@ -23,12 +25,20 @@ def shuffle_rows(data, work, d, rng):
     if domain.n_batches == 1:
         return
     ints(work.rotation, d, 1)[0] = draw(rng, domain.n_batches)
+    if domain.side > 0:
+        draw_moves(moves_of(work, domain), domain.side, rng)
+        return
     order = int32s(domain.order, 0, domain.n_rows)
     bounds = ints(domain.group_ptr, 0, domain.n_groups + 1)
     for g in range(domain.n_groups):
         for i in range(bounds[g + 1] - 1, bounds[g], -1):  # Fisher and Yates
             j = bounds[g] + draw(rng, i + 1 - bounds[g])
             order[i], order[j] = order[j], order[i]
+
+
+def moves_of(work, domain):
+    """What a pass has drawn for ``engine.shuffle``."""
+    return int32s(work.moves, domain.moves_at, n_moves(domain.side))
 
 
 def draw(rng, n):
@@ -46,14 +56,16 @@ def draw_batch(data, work, d, b):
     over the batches.
     """
     domain = domain_at(data.domains, d)
-    order = int32s(domain.order, 0, domain.n_rows)
+    is_stored = domain.side == 0
+    order, moves = int32s(domain.order, 0, domain.n_rows * is_stored), moves_of(work, domain)
     batch = ints(work.batch, domain.row_at, domain.max_rows)
     batch_row = ints(work.batch_row, domain.row_at, domain.max_rows)
     start = (b + ints(work.rotation, d, 1)[0]) % domain.n_batches
     n = 0
     for p in range(start, domain.n_rows, domain.n_batches):
-        batch[n] = order[p]
-        batch_row[n] = row_of_x(domain, order[p])
+        i = order[p] if is_stored else place(moves, domain.side, domain.n_rows, p)
+        batch[n] = i
+        batch_row[n] = row_of_x(domain, i)
         n += 1
     ints(work.n_rows, d, 1)[0] = n
 
@@ -125,9 +137,19 @@ def label_tasks(domain):
 
 
 def label_values(theta, domain):
-    """Y of each label of a domain, and their weights: of each, or one for all."""
-    y = floats(theta, domain.label_y, 0, domain.n_labels)
-    return y, floats(theta, domain.label_weight, 0, domain.n_weights)
+    """Y of each label of a domain, as codes or as floats, of which the other view is empty."""
+    codes = int8s(domain.label_y, 0, domain.n_labels * domain.is_coded)
+    return codes, floats(theta, domain.label_y, 0, domain.n_labels * (1 - domain.is_coded))
+
+
+def value_of(codes, y, k):
+    """Y of the k-th label."""
+    return y.dtype.type(codes[k]) if codes.size > 0 else y[k]
+
+
+def label_weights(theta, domain):
+    """Weights of the labels of a domain: of each, or one for all."""
+    return floats(theta, domain.label_weight, 0, domain.n_weights)
 
 
 def weight_of(weight, k):
@@ -158,7 +180,8 @@ def deal_labels(net, data, work, theta, d, n_entries):
     batch = ints(work.batch, domain.row_at, n)
     batch_row = ints(work.batch_row, domain.row_at, n)
     ptr, task = ints(domain.label_ptr, 0, domain.n_rows + 1), label_tasks(domain)
-    y, weight = label_values(theta, domain)
+    codes, y = label_values(theta, domain)
+    weight = label_weights(theta, domain)
     start = ints(work.task_start, 0, net.n_tasks)
     position, row = ints(work.entry_position, 0, n_entries), ints(work.entry_row, 0, n_entries)
     entry_y = floats(theta, work.entry_y, 0, n_entries)
@@ -169,7 +192,7 @@ def deal_labels(net, data, work, theta, d, n_entries):
             start[task[k]] += 1
             position[e] = i
             row[e] = batch_row[i]
-            entry_y[e] = y[k]
+            entry_y[e] = value_of(codes, y, k)
             entry_weight[e] = weight_of(weight, k)
     for t in tasks_present(work):
         if task_at(net.tasks, t).domain == d:
@@ -186,7 +209,8 @@ def transpose_labels(net, data, work, theta, d, n_entries):
     batch = ints(work.batch, domain.row_at, n)
     batch_row = ints(work.batch_row, domain.row_at, n)
     task = label_tasks(domain)
-    y, weight = label_values(theta, domain)
+    codes, y = label_values(theta, domain)
+    weight = label_weights(theta, domain)
     start = ints(work.task_start, 0, net.n_tasks)
     position, row = ints(work.entry_position, 0, n_entries), ints(work.entry_row, 0, n_entries)
     entry_y = floats(theta, work.entry_y, 0, n_entries)
@@ -197,7 +221,7 @@ def transpose_labels(net, data, work, theta, d, n_entries):
             label = batch[i] * domain.labels_a_row
             for j in range(block, end):
                 e = start[task[j]] + i
-                entry_y[e] = y[label + j]
+                entry_y[e] = value_of(codes, y, label + j)
                 entry_weight[e] = weight_of(weight, label + j)
     for j in range(domain.labels_a_row):
         e = start[task[j]]

@@ -6,6 +6,7 @@ import numpy as np
 
 from skmtl.engine import activations, tables
 from skmtl.engine.records import table_of
+from skmtl.engine.shuffle import n_moves
 
 
 class Sizes(NamedTuple):
@@ -16,6 +17,7 @@ class Sizes(NamedTuple):
     x: int
     z: int
     map_work: int
+    moves: int
 
 
 def place_domains(builder, full):
@@ -24,7 +26,7 @@ def place_domains(builder, full):
     Gives the Sizes of the buffers too.
     """
     n_inputs = builder.layout.architecture.n_inputs
-    placed, n_rows, n_entries, n_x, n_z, map_work = [], 0, 0, 0, 0, 0
+    placed, n_rows, n_entries, n_x, n_z, map_work, moves = [], 0, 0, 0, 0, 0, 0
     for row, rows, domain in zip(builder.table, builder.rows, builder.domains, strict=True):
         max_rows = row["n_rows"] if full else -(-row["n_rows"] // row["n_batches"])
         sizes, is_mapped = (max_rows, row["n_columns"], n_inputs), domain.map is not None
@@ -35,6 +37,7 @@ def place_domains(builder, full):
             "z_at": n_z,
             "map_work_at": map_work,
             "map_work_size": domain.map.n_work(*sizes) if is_mapped else 0,
+            "moves_at": moves,
         }
         placed.append(row | place)
         n_rows += max_rows
@@ -47,7 +50,8 @@ def place_domains(builder, full):
         n_x += 0 if row["is_csr"] else max_rows * row["n_columns"]
         n_z += max_rows * n_inputs if is_mapped else 0
         map_work += place["map_work_size"]
-    return table_of(tables.DOMAIN, placed), Sizes(n_rows, n_entries, n_x, n_z, map_work)
+        moves += n_moves(row["side"])
+    return table_of(tables.DOMAIN, placed), Sizes(n_rows, n_entries, n_x, n_z, map_work, moves)
 
 
 def allocate(records, builder, net, full, **lasting):
@@ -106,6 +110,7 @@ def allocate(records, builder, net, full, **lasting):
         {
             "n_rows": ints(n_domains),
             "rotation": ints(n_domains),
+            "moves": 4 * sizes.moves,
             "batch": ints(sizes.rows),
             "batch_row": ints(sizes.rows),
             "csr_row": ints(sizes.rows),

@@ -5,6 +5,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse import issparse
 
+from skmtl.engine.shuffle import side_of
+
+#: The most rows whose order is stored; that of more is worked out, see ``engine.shuffle``.
+STORED = 2**16
 #: All rows of X, in order, and none; as an index of what has an entry for each row.
 EVERY, NO_ROWS = slice(None), np.zeros(0, np.int32)
 
@@ -26,7 +30,8 @@ class Task(NamedTuple):
     """The observed labels of a task.
 
     ``rows`` are distinct rows of the domain's X, an array or a slice. ``y`` holds encoded labels,
-    ``weight`` what they weigh: numbers above zero, or True for 1.
+    which take a byte each if those of all tasks of the domain come as int8. ``weight`` is what they
+    weigh: numbers above zero, or True for 1.
     """
 
     domain: int
@@ -41,18 +46,23 @@ class Task(NamedTuple):
 class Rows(NamedTuple):
     """The rows of a domain in use and their labels; ``tables.DOMAIN`` has the arrays by address.
 
-    What is the same for all rows is stored once. ``rows`` may be EVERY. ``label_ptr`` is None where
-    all rows carry the same tasks; ``label_task`` then names those of one row. ``label_weight`` has
-    one entry where all labels weigh the same.
+    What is the same for all rows is stored once. ``rows`` may be EVERY. ``order`` is None where it
+    is worked out. ``label_ptr`` is None where all rows carry the same tasks; ``label_task`` then
+    names those of one row. ``label_weight`` has one entry where all labels weigh the same.
     """
 
     rows: np.ndarray | slice
-    order: np.ndarray
+    order: np.ndarray | None
     group_ptr: np.ndarray
     label_ptr: np.ndarray | None
     label_task: np.ndarray
     label_y: np.ndarray
     label_weight: np.ndarray
+
+    @property
+    def n_rows(self):
+        """Rows in use."""
+        return int(self.group_ptr[-1])
 
     def fields(self):
         """What ``tables.DOMAIN`` says of them."""
@@ -61,10 +71,12 @@ class Rows(NamedTuple):
             for name, array in zip(self._fields, self)
         }
         return addresses | {
-            "n_rows": self.order.size,
+            "n_rows": self.n_rows,
+            "side": side_of(self.n_rows) if self.order is None else 0,
             "n_groups": self.group_ptr.size - 1,
             "labels_a_row": self.label_task.size if self.label_ptr is None else 0,
             "n_labels": self.label_y.size,
+            "is_coded": int(self.label_y.dtype == np.int8),
             "n_weights": self.label_weight.size,
         }
 
@@ -119,7 +131,7 @@ def lay_out_rows(domains, tasks, batch_size, dtype):
         matrix, *kept = _matrix(domain.X, dtype)
         mine = {t: task for t, task in enumerate(tasks) if task.domain == d and task.y.size}
         rows = _lay_out(domain, mine, dtype)
-        n_batches = max(1, -(-rows.order.size // batch_size))
+        n_batches = max(1, -(-rows.n_rows // batch_size))
         lines.append(rows)
         table.append(matrix | rows.fields() | {"n_batches": n_batches})
         keep.append(kept)
@@ -132,8 +144,8 @@ def _lay_out(domain, tasks, dtype):
     rows = _in_use([task.rows for task in tasks.values()], domain.also_rows, n_x_rows)
     n_rows = n_x_rows if rows is EVERY else rows.size
     if tasks and all(task.y.size == n_rows for task in tasks.values()):
-        order, group_ptr = np.arange(n_rows, dtype=np.int32), np.array([0, n_rows])
-        return Rows(rows, order, group_ptr, *_side_by_side(tasks, n_rows, dtype))
+        order = np.arange(n_rows, dtype=np.int32) if n_rows <= STORED else None
+        return Rows(rows, order, np.array([0, n_rows]), *_side_by_side(tasks, n_rows, dtype))
     return Rows(rows, *_spread(tasks, rows, n_x_rows), *_by_row(tasks, rows, n_x_rows, dtype))
 
 
@@ -148,8 +160,8 @@ def _in_use(row_lists, also_rows, n_x_rows):
 def _side_by_side(tasks, n_rows, dtype):
     """Bounds, tasks, y and weights of the labels where every row has one of each task."""
     one_weight = _one_weight(tasks, dtype)
-    y = np.empty((n_rows, len(tasks)), dtype)
-    weight = np.empty_like(y) if one_weight is None else one_weight
+    y = np.empty((n_rows, len(tasks)), _label_dtype(tasks, dtype))
+    weight = np.empty(y.shape, dtype) if one_weight is None else one_weight
     for j, task in enumerate(tasks.values()):
         in_order = EVERY
         is_array = isinstance(task.rows, np.ndarray)
@@ -171,8 +183,8 @@ def _by_row(tasks, rows, n_x_rows, dtype):
     place = np.zeros(n_x_rows, np.int64)
     place[rows] = bounds[:-1]
     one_weight = _one_weight(tasks, dtype)
-    of_task, y = np.empty(bounds[-1], np.int32), np.empty(bounds[-1], dtype)
-    weight = np.empty_like(y) if one_weight is None else one_weight
+    of_task, y = np.empty(bounds[-1], np.int32), np.empty(bounds[-1], _label_dtype(tasks, dtype))
+    weight = np.empty(y.shape, dtype) if one_weight is None else one_weight
     for t, task in tasks.items():
         here = place[task.rows]
         of_task[here], y[here] = t, task.y
@@ -180,6 +192,12 @@ def _by_row(tasks, rows, n_x_rows, dtype):
             weight[here] = task.weight
         place[task.rows] += 1
     return bounds, of_task, y, weight
+
+
+def _label_dtype(tasks, dtype):
+    """That of the labels as they are kept."""
+    is_coded = tasks and all(task.y.dtype == np.int8 for task in tasks.values())
+    return np.dtype(np.int8) if is_coded else dtype
 
 
 def _one_weight(tasks, dtype):

@@ -390,6 +390,7 @@ def intrinsics(signatures):
         pointers.float_matrix: _float_matrix,
         pointers.ints: _vector_of(I8),
         pointers.int32s: _vector_of(types.int32),
+        pointers.int8s: _vector_of(types.int8),
         pointers.int_matrix: _matrix_of(I8),
         pointers.doubles: _vector_of(types.float64),
         pointers.double_matrix: _matrix_of(types.float64),

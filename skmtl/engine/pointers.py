@@ -51,6 +51,11 @@ def int32s(address, offset, n):
     return _view(address, offset, (n,), np.dtype(np.int32))
 
 
+def int8s(address, offset, n):
+    """View of n int8 numbers."""
+    return _view(address, offset, (n,), np.dtype(np.int8))
+
+
 def int_matrix(address, offset, n_rows, n_cols):
     """View of int64 numbers."""
     return _view(address, offset, (n_rows, n_cols), np.dtype(np.int64))

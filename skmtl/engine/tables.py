@@ -43,14 +43,16 @@ DOMAIN = _record("""
     map_work_size
     rows             # int32 (n_rows,) those of X that are in use; 0 for all of them in order
     n_rows
-    order            # int32 (n_rows,) their numbers, shuffled within groups at each pass
+    order            # int32 (n_rows,) their numbers, shuffled within groups at each pass, or 0
+    side             # where there is no order, of the square of ``engine.shuffle``; else 0
     group_ptr        # int (n_groups + 1,) bounds of runs in order that carry the same tasks
     n_groups
     labels_a_row     # if every row carries the same tasks; else 0
     n_labels
     label_ptr        # int (n_rows + 1,) bounds of each row's labels; 0 where labels_a_row is not
     label_task       # int32 (n_labels,) or (labels_a_row,)
-    label_y          # float (n_labels,)
+    label_y          # float or, if is_coded, int8 (n_labels,)
+    is_coded
     label_weight     # float (n_weights,)
     n_weights        # n_labels, or 1 where all weigh the same
     n_batches        # batches in one pass over the rows
@@ -58,6 +60,7 @@ DOMAIN = _record("""
     row_at           # offsets into the buffers of WORK
     x_at
     z_at
+    moves_at
 """)
 
 #: One task.
@@ -194,6 +197,7 @@ DATA = _record("""
 WORK = _record("""
     n_rows           # int (n_domains,) rows of each domain in this batch
     rotation         # int (n_domains,) batch that a pass starts with
+    moves            # int32, what a pass draws where the order is worked out, by domain
     batch            # int, rows in this batch, numbered as in DOMAIN.rows
     batch_row        # int, the same rows, numbered as in the domain's X
     csr_row          # int, scratch
