@@ -184,6 +184,7 @@ def test_affinities_of_an_estimator(pyplot):
     clf = MultiTaskClassifier(**QUICK, record_affinity=True).fit(X, Y)
     display = TaskAffinityDisplay.from_estimator(clf)
     np.testing.assert_array_equal(display.im_.get_array(), clf.task_affinity_)
+    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("task", "task")
     between = np.abs(clf.task_affinity_[~np.eye(3, dtype=bool)]).max()
     assert between <= display.im_.get_clim()[1] < between + 0.1
     assert display.colorbar_.extend == "max"  # for a task with itself

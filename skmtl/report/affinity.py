@@ -168,6 +168,7 @@ class TaskAffinityDisplay:
         ax.set_yticks(ticks, names)
         if n_tasks > 20:
             ax.tick_params(labelsize=7)
+        ax.set(xlabel="task", ylabel="task")
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
         extend = EXTEND[bool((values < -vmax).any()), bool((values > vmax).any())]
