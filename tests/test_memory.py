@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skmtl import MultiTaskClassifier, MultiTaskRegressor, TransferClassifier, as_source
-from skmtl.engine import memory
+from skmtl.engine import data, memory
 from skmtl.engine.problem import Problem
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -74,14 +74,14 @@ def numbers(n):
 
 def source(n):
     X, y, _ = rows(n)
-    data = as_source(X, y)
-    return lambda: TransferClassifier(**NET).fit(X[:100].copy(), y[:100], **data)
+    given = as_source(X, y)
+    return lambda: TransferClassifier(**NET).fit(X[:100].copy(), y[:100], **given)
 
 
 def unlabelled_target(n):
     X, y, _ = rows(n)
-    data, y = as_source(X[:100].copy(), y[:100]), np.where(np.arange(n) < 100, y, np.nan)
-    return lambda: TransferClassifier(**NET).fit(X, y, **data)
+    given, y = as_source(X[:100].copy(), y[:100]), np.where(np.arange(n) < 100, y, np.nan)
+    return lambda: TransferClassifier(**NET).fit(X, y, **given)
 
 
 def bytes_of(fit, monkeypatch):
@@ -102,24 +102,26 @@ def bytes_of(fit, monkeypatch):
     return np.array([max(held), peak])
 
 
-# In float32 4 for the row's place in the shuffled order, 4 for each label, and where weights differ
-# 4 for each of these. With holes 8 say where the labels are, and 4 which task each is of. The
-# weights of a source's rows are an attribute. The peak is what it takes to get there.
+# In float32 1 for each class or 4 for each number, and where weights differ 4 for each of these.
+# With holes 4 say which rows have a label at all, 4 are for the row's place in the order, 8 say
+# where its labels are, and 4 which task each is of. The weights of a source's rows are an
+# attribute. The peak is what it takes to get there.
 @pytest.mark.parametrize(
     "fits, held, peak",
     [
-        (one_task, 8, 13),
-        (strings, 8, 14),
-        (weighed, 12, 45),
-        (three_tasks, 4 + 3 * 4, 35),
-        (holes, 4 + 8 + 4 + 2 * 8, 90),
-        (numbers, 8, 35),
-        (source, 8 + 8, 45),
-        (unlabelled_target, 1, 25),
+        (one_task, 1, 2),
+        (strings, 1, 8),
+        (weighed, 1 + 4, 35),
+        (three_tasks, 3 * 1, 10),
+        (holes, 4 + 4 + 8 + 2 * 5, 63),
+        (numbers, 4, 34),
+        (source, 1 + 8, 35),
+        (unlabelled_target, 1, 13),
     ],
 )
 def test_bytes_a_row(fits, held, peak, monkeypatch):
-    """As X has more rows, above what is looked at in blocks."""
+    """As X has more rows, above what is looked at in blocks, and above what has a stored order."""
+    monkeypatch.setattr(data, "STORED", 1000)
     few, many = 100_000, 200_000
     fits(1000)()  # loads the kernels
     less, more = (bytes_of(fits(n), monkeypatch) for n in (few, many))
