@@ -37,7 +37,7 @@ class MultiTaskRegressorCV(MultiTaskSearch, RegressionSearch):  # numpydoc ignor
     factor : float, default=3
         One in so many candidates goes on at each comparison, with so many times the epochs.
     min_epochs : int or "auto", default="auto"
-        Epochs before the first comparison; "auto" is ``max_iter / 27``, at least 5.
+        Epochs before the first comparison; "auto" is ``max_iter / 27``, at least 4.
     warm_path : bool, default=False
         Whether the fits over ``lams`` start from one another's weights, the smallest first, on each
         fold. With ``solver="lbfgs"`` and no hidden layers that saves iterations and changes next to

@@ -53,7 +53,7 @@ class TransferClassifierCV(TransferSearch, ClassificationSearch):  # numpydoc ig
     factor : float, default=3
         One in so many candidates goes on at each comparison, with so many times the epochs.
     min_epochs : int or "auto", default="auto"
-        Epochs before the first comparison; "auto" is ``max_iter / 27``, at least 5. Candidates with
+        Epochs before the first comparison; "auto" is ``max_iter / 27``, at least 4. Candidates with
         a ``max_iter`` of their own run the same part of it.
     warm_path : bool, default=False
         Whether the fits of "joint" over ``lams`` start from one another's weights, the smallest

@@ -28,8 +28,9 @@ from skmtl.search.verdict import (
     within_one_standard_error,
 )
 
-#: Where the race begins if ``min_epochs="auto"``: after max_iter / 27, but not before this.
-FEW_EPOCHS = 5
+#: Where the race begins if ``min_epochs="auto"``: after max_iter / 27, but not before this. With 5
+#: searches of thirty to a hundred digits took 1.15 times as long; eight of nine chose the same.
+FEW_EPOCHS = 4
 
 
 def best_has(name):
