@@ -2,7 +2,7 @@
 
 import re
 import tracemalloc
-from inspect import signature
+from inspect import getdoc, signature
 
 import numpy as np
 import pytest
@@ -75,8 +75,8 @@ def test_sklearn_contract(estimator, check):
 )
 def test_parameters_are_documented(search):
     """Constructors are those of base classes, which numpydoc does not see."""
-    section = search.__doc__.partition("Parameters\n")[2].partition("Attributes\n")[0]
-    assert re.findall(r"^    (\w+) : ", section, re.MULTILINE) == list(signature(search).parameters)
+    section = getdoc(search).partition("Parameters\n")[2].partition("Attributes\n")[0]
+    assert re.findall(r"^(\w+) : ", section, re.MULTILINE) == list(signature(search).parameters)
 
 
 @both
