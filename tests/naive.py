@@ -282,16 +282,15 @@ class Batches:
             self.dealt = [sum(self.groups, [])]
             return
         first = int(rng.random() * self.n)
-        if not self.has_order:
-            order = order_on_a_square(len(self.groups[0]), rng)
-            rows = np.array(self.groups[0])[order].tolist()
-            self.dealt = [rows[(first + b) % self.n :: self.n] for b in range(self.n)]
-            return
-        for group in self.groups:
-            for i in range(len(group) - 1, 0, -1):
-                j = int(rng.random() * (i + 1))
-                group[i], group[j] = group[j], group[i]
-        rows = sum(self.groups, [])
+        if self.has_order:
+            for group in self.groups:
+                for i in range(len(group) - 1, 0, -1):
+                    j = int(rng.random() * (i + 1))
+                    group[i], group[j] = group[j], group[i]
+            rows = sum(self.groups, [])
+        else:
+            (group,) = self.groups
+            rows = [group[i] for i in order_on_a_square(len(group), rng)]
         self.dealt = [rows[(first + b) % self.n :: self.n] for b in range(self.n)]
 
 
