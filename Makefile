@@ -47,7 +47,7 @@ lint: .venv-test/.stamp
 	.venv-test/bin/numpydoc lint $$(find skmtl -name '*.py')
 
 # All but weightings_torchjd, which needs torchjd, search, which takes minutes, and landmine, wine,
-# books_movies, frozen_layers and the newsgroups, which need their data.
+# books_movies, frozen_layers, class_shares and the newsgroups, which need their data.
 BENCHMARKS = fit_dense fit_sparse many_tasks transfer scale start_up predict \
 	sklearn_parity transfer_ladder forgetting verdict shifts yeast
 
