@@ -22,8 +22,8 @@ of the weights that each ends with: it varies with the start.
 Then: what an epoch of skmtl costs in Python, beyond its steps, and two fits in two threads against
 the same two one after the other, on both cores. A fit starts under the interpreter's lock, which a
 short one feels: the first net is also trained as long as ``max_iter`` is by default.
-``--quick``: float32 alone, fewer epochs and repeats; torch compiles the first net alone; what is
-compiled on disk already is used.
+``--quick``: float32 alone, fewer epochs (but in two threads) and repeats; torch compiles the first
+net alone; what is compiled on disk already is used.
 """
 
 import argparse
@@ -249,7 +249,7 @@ def main():
                     compiles = not quick or net is networks[0]
                     results.append(run(net, dtype, compiles, repeats))
             python = python_of_an_epoch(repeats)
-        threaded = [*networks, networks[0]._replace(n_epochs=LONG)]
+        threaded = [*NETS, NETS[0]._replace(n_epochs=LONG)]
         threads = [two_threads(net, repeats) for net in threaded]
     seconds = time.perf_counter() - start
     header = [

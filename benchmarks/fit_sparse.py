@@ -30,7 +30,7 @@ turn has a seed of its own. One function gives the objective on the training row
 that each ends with; it varies with the start by some hundredths.
 
 At the end, the loss curves of skmtl on CSR and on the same rows dense, in float64.
-``--quick``: fewer rows and repeats.
+``--quick``: batches of 32 rows alone, fewer repeats.
 """
 
 import argparse
@@ -60,7 +60,7 @@ N_COLUMNS, N_WORDS, N_HIDDEN, N_CLASSES = 20_000, 80, 64, 20
 OF_CLASS = 1 / 3  # the share of a row's words that belong to its class
 DISTRIBUTIONS, BATCH_SIZES = ("uniform", "Zipf"), (32, 200)
 PENALTIES = (1e-4, 0.0), (0.0, 0.0), (0.0, 1e-2)  # lam of Adam's, decay of AdamW
-RATE, N_EPOCHS, SEED = 1e-3, 2, 0
+RATE, N_EPOCHS, STEPS_PER_EPOCH, SEED = 1e-3, 2, 50, 0
 SMALL_ROWS, SMALL_EPOCHS = 800, 5
 SKLEARN_BUDGET, CURVE_BUDGET = 30, 1e-6
 MILLISECONDS = 1e3
@@ -209,15 +209,15 @@ def objective(layers, case):
     return loss + case.lam * nets.half_squares(layers)
 
 
-def run(distribution, batch_size, steps_per_epoch, repeats):
+def run(distribution, batch_size, repeats):
     """Times and losses of all ways, with and without penalty, on one data set."""
-    n_rows = steps_per_epoch * batch_size
+    n_rows = STEPS_PER_EPOCH * batch_size
     X, y = text(n_rows, N_COLUMNS, distribution, np.float32, SEED)
     results, occurring = [], columns_in_a_batch(X, batch_size)
     for penalty in PENALTIES:
         case = Case(X, y, batch_size, *penalty)
         fits = timing.measure(ways(case), repeats)
-        n_steps = N_EPOCHS * steps_per_epoch
+        n_steps = N_EPOCHS * STEPS_PER_EPOCH
         results.append(
             {
                 "columns": distribution,
@@ -320,9 +320,9 @@ def curve_budget(found):
 def main():
     """Run, print the tables, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rows and repeats")
+    parser.add_argument("--quick", action="store_true", help="batches of 32 alone, fewer repeats")
     quick = parser.parse_args().quick
-    steps_per_epoch, repeats = (10, 2) if quick else (50, 3)
+    batch_sizes, repeats = (BATCH_SIZES[:1], 2) if quick else (BATCH_SIZES, 3)
     warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is fixed
     warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
     if torch is None:
@@ -331,10 +331,10 @@ def main():
         torch.set_num_threads(1)
 
     start, results = time.perf_counter(), []
-    combinations = [(columns, size) for columns in DISTRIBUTIONS for size in BATCH_SIZES]
+    combinations = [(columns, size) for columns in DISTRIBUTIONS for size in batch_sizes]
     with threadpool_limits(1), timing.one_core():
         for distribution, batch_size in combinations:
-            results += run(distribution, batch_size, steps_per_epoch, repeats)
+            results += run(distribution, batch_size, repeats)
         found = [curves(*data, *penalty) for data in combinations for penalty in PENALTIES]
     seconds = time.perf_counter() - start
     header = [
@@ -350,7 +350,7 @@ def main():
     ]
     rows = [row for result in results for row in rows_of_table(result)]
     print(
-        f"{N_COLUMNS:,} columns, {N_WORDS} nonzeros a row, {N_EPOCHS} epochs of {steps_per_epoch} "
+        f"{N_COLUMNS:,} columns, {N_WORDS} nonzeros a row, {N_EPOCHS} epochs of {STEPS_PER_EPOCH} "
         f"steps, float32, one core\n\n{report.table(header, rows)}\n"
     )
     print_curves(found)
@@ -363,7 +363,7 @@ def main():
         "n_classes": N_CLASSES,
         "learning_rate_init": RATE,
         "n_epochs": N_EPOCHS,
-        "steps_per_epoch": steps_per_epoch,
+        "steps_per_epoch": STEPS_PER_EPOCH,
         "repeats": repeats,
         "dtype": "float32",
         "curves": [SMALL_ROWS, N_COLUMNS, SMALL_EPOCHS],

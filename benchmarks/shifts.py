@@ -31,7 +31,6 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg  # loads the BLAS that is limited below  # noqa: F401
-from joblib import Parallel, delayed
 from skada import (
     CORALAdapter,
     EntropicOTMappingAdapter,
@@ -47,6 +46,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.parallel import Parallel, delayed  # with skada's setting of routing
 from threadpoolctl import threadpool_limits
 
 from benchmarks import report
