@@ -14,7 +14,6 @@
 import argparse
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -22,6 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from benchmarks import report, texts
+from benchmarks.data_file import parse_with_data
 from benchmarks.newsgroups import DATA, PAIRS, load
 from benchmarks.transfer_ladder import draw
 from skmtl import SelfTraining, TransferClassifier, as_source
@@ -101,10 +101,7 @@ def main():
     """Run, print the tables, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="2 seeds")
-    parser.add_argument("--data", type=Path, default=DATA, help="newsgroups.npz")
-    args = parser.parse_args()
-    if not args.data.exists():
-        parser.error(f"there is no {args.data}: give the place of newsgroups.npz by --data")
+    args = parse_with_data(parser, DATA)
     seeds = range(2 if args.quick else 10)
     warnings.simplefilter("ignore", ConvergenceWarning)  # as in benchmarks.newsgroups
     start, records = time.perf_counter(), {}

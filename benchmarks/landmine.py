@@ -31,6 +31,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from benchmarks import report
+from benchmarks.data_file import parse_with_data
 from skmtl import MultiTaskClassifier
 from skmtl.model_selection import MultiTaskKFold
 from skmtl.plugins.base import Sharing
@@ -134,10 +135,7 @@ def main():
     """Run, print the tables, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="2 seeds, 20 and 160 rows a task")
-    parser.add_argument("--data", type=Path, default=DATA, help="landmine.npz")
-    args = parser.parse_args()
-    if not args.data.exists():
-        parser.error(f"there is no {args.data}: give the place of landmine.npz by --data")
+    args = parse_with_data(parser, DATA)
     sizes, n_seeds = ([20, 160], 2) if args.quick else ([20, 40, 80, 160], 10)
     # With 20 rows some folds have fields without a mine; linear experts converge slowly.
     warnings.simplefilter("ignore", ConvergenceWarning)

@@ -21,6 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from benchmarks import report, texts
+from benchmarks.data_file import parse_with_data
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "newsgroups.npz"
 # With 100 labels a class the target alone wants a strong penalty, and little of the source.
@@ -51,10 +52,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="2 seeds, k = 5 and 20")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--data", type=Path, default=DATA, help="newsgroups.npz")
-    args = parser.parse_args()
-    if not args.data.exists():
-        parser.error(f"there is no {args.data}: give the place of newsgroups.npz by --data")
+    args = parse_with_data(parser, DATA)
     ks, n_seeds = ([5, 20], 2) if args.quick else ([5, 20, 100], 10)
     # lbfgs ends where the objective hardly falls, or after 40 iterations: both are near enough.
     warnings.simplefilter("ignore", ConvergenceWarning)

@@ -9,7 +9,6 @@ balanced accuracy is on the other half. The target alone and "joint" are tuned a
 import argparse
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -18,6 +17,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from benchmarks import report, texts
+from benchmarks.data_file import parse_with_data
 from benchmarks.newsgroups import DATA, GRIDS, PAIRS, load
 from benchmarks.transfer_ladder import draw
 from skmtl import SelfTraining, TransferClassifier, as_source
@@ -61,10 +61,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="2 seeds, k = 5 and 20")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--data", type=Path, default=DATA, help="newsgroups.npz")
-    args = parser.parse_args()
-    if not args.data.exists():
-        parser.error(f"there is no {args.data}: give the place of newsgroups.npz by --data")
+    args = parse_with_data(parser, DATA)
     ks, n_seeds = ([5, 20], 2) if args.quick else ([5, 20, 100], 10)
     warnings.simplefilter("ignore", ConvergenceWarning)  # as in benchmarks.newsgroups
     start, records = time.perf_counter(), []

@@ -233,12 +233,6 @@ def exponents(sizes, found):
     return np.polyfit(np.log(sizes[1:]), np.log(seconds[1:]), 1)[0]
 
 
-def bytes_per_row(found, name, key):
-    """Growth of a number of bytes with the rows, over the two greatest sizes."""
-    (less, small), (more, great) = list(found.items())[-2:]
-    return (great[name][key] - small[name][key]) / (more.n_rows - less.n_rows)
-
-
 def bytes_of_x(size):
     """Of a table: values, and if sparse their columns and the bounds of rows."""
     if size.n_nonzeros is None:
@@ -304,8 +298,9 @@ def budget_table(of_rows, of_columns, of_nonzeros, of_chunks):
         what = f"{size.n_rows:,} rows: MB beyond X ({bytes_of_x(size) / 1e6:.0f}), {when}"
         limit = (a_row * size.n_rows + FIXED) / 1e6
         rows.append(timing.at_most(what, most["skmtl"][key] / 1e6, limit))
-    extra = bytes_per_row(of_rows[1], "scikit-learn", "peak") * size.n_rows / 1e6
-    rows.append(["of scikit-learn, at the peak, by its growth", f"{extra:.3g}", "", ""])
+    rows.append(
+        ["of scikit-learn, at the peak", f"{most['scikit-learn']['peak'] / 1e6:.3g}", "", ""]
+    )
     (few, less), (many, more) = ((n_rows, m["peak"]) for n_rows, m in of_chunks.items())
     extra = (more - less) / (many - few)
     rows.append(timing.at_most("rows on disk, bytes a row beyond X (80), at the peak", extra, 1))

@@ -29,6 +29,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 from threadpoolctl import threadpool_limits
 
 from benchmarks import report
+from benchmarks.data_file import parse_with_data
 from skmtl import TransferRegressor, TransferRegressorCV, as_source
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "wine_quality.csv.gz"
@@ -123,10 +124,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="2 seeds, k = 10 and 30")
     parser.add_argument("--jobs", type=int, default=2, help="threads")
-    parser.add_argument("--data", type=Path, default=DATA, help="wine_quality.csv.gz")
-    args = parser.parse_args()
-    if not args.data.exists():
-        parser.error(f"{args.data} is not there: --data says where wine_quality.csv.gz is")
+    args = parse_with_data(parser, DATA)
     ks, n_seeds = ([10, 30], 2) if args.quick else ([10, 30, 100], 10)
     # lbfgs ends where the objective hardly falls, or after 200 iterations: both are near enough.
     warnings.simplefilter("ignore", ConvergenceWarning)

@@ -14,7 +14,14 @@ from skmtl.columns import (
     is_missing,
     read_number_column,
 )
-from skmtl.tasks import TaskLabels, code_dtype, columns_of_tasks, encode_column, sorted_labels
+from skmtl.tasks import (
+    TaskLabels,
+    as_long_as,
+    code_dtype,
+    columns_of_tasks,
+    encode_column,
+    sorted_labels,
+)
 
 CLASSIFIED, REGRESSED = TYPES = "classification", "regression"
 
@@ -155,7 +162,7 @@ def read_typed(columns, types, missing_label, *, known=None, rows=None):
             known_t = None if known is None else known[t]
             read, classes[t] = encode_column(column, missing_label, where, known_t)
             if all_classified:
-                codes = codes.astype(np.promote_types(codes.dtype, read.dtype), copy=False)
+                codes = as_long_as(read, codes)
             else:
                 read = np.where(read < 0, hole, read)
         codes[slice(None) if rows is None else rows[t], t] = read

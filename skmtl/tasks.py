@@ -105,7 +105,7 @@ def encode_labels(y, *, missing_label=np.nan, classes=None, estimator=None):
         where = "" if is_1d else in_task(t, names)
         known_t = None if known is None else known[t]
         codes_t, classes_t = encode_column(column, missing_label, where, known_t)
-        codes = codes.astype(np.promote_types(codes.dtype, codes_t.dtype), copy=False)
+        codes = as_long_as(codes_t, codes)
         codes[:, t] = codes_t
         found.append(classes_t)
     return TaskLabels(codes, found, names, is_1d)
@@ -125,6 +125,24 @@ def code_dtype(n_classes):
         The smallest that is used.
     """
     return np.dtype(np.int8 if n_classes <= np.iinfo(np.int8).max else np.int32)
+
+
+def as_long_as(column, codes):
+    """Codes of all tasks, of a dtype that holds those of one more.
+
+    Parameters
+    ----------
+    column : ndarray of shape (n_samples,)
+        Codes of a task.
+    codes : ndarray of shape (n_samples, n_tasks)
+        What they go into.
+
+    Returns
+    -------
+    ndarray of the same shape
+        The same array where it is long enough.
+    """
+    return codes.astype(np.promote_types(codes.dtype, column.dtype), copy=False)
 
 
 def encode_column(column, missing_label, where, known=None):

@@ -10,6 +10,7 @@ from skmtl.plugins.alignments import DANN
 from skmtl.plugins.base import Alignment, Penalty, RegressionLoss
 from skmtl.plugins.feature_maps import Affine
 from skmtl.plugins.penalties import EWC, L2, L2SP
+from skmtl.plugins.source_weightings import Balanced
 
 QUICK = {"hidden_layer_sizes": (8,), "max_iter": 12, "n_iter_no_change": 12, "random_state": 0}
 
@@ -265,6 +266,41 @@ def test_a_map_that_starts_from_rows_reads_unlabelled_ones():
 
 
 # --- losses and penalties -------------------------------------------------------------------------
+
+
+class NotesClasses(Affine):
+    """Keeps the types of the class codes that it starts from."""
+
+    seen = []
+
+    def init(self, X_source, X_target, rng, y_source=None, y_target=None):
+        """Give the start of ``Affine``."""
+        self.seen.append((y_source.dtype, y_target.dtype))
+        return super().init(X_source, X_target, rng)
+
+
+class NotesClassesToo(Balanced):
+    """The same, of rows' weights."""
+
+    seen = []
+
+    def weigh(self, X_source, y_source, X_target, y_target, rng):
+        """Give the weights of ``Balanced``."""
+        self.seen.append((y_source.dtype, y_target.dtype))
+        return super().weigh(X_source, y_source, X_target, y_target, rng)
+
+
+@pytest.mark.parametrize(
+    "parameter, plugin",
+    [("feature_map", NotesClasses), ("source_sample_weighting", NotesClassesToo)],
+)
+def test_plugins_get_codes_that_they_can_reckon_with(parameter, plugin):
+    """In a fit they are kept in a byte, in which sums and products would run over."""
+    plugin.seen.clear()
+    X, y = blobs()
+    TransferClassifier(**QUICK, **{parameter: plugin()}).fit(X, y, **source_of())
+    assert plugin.seen
+    assert {dtype for of_both in plugin.seen for dtype in of_both} == {np.dtype(np.intp)}
 
 
 class OnNumbers(RegressionLoss):

@@ -116,7 +116,7 @@ def bytes_of(fit, monkeypatch):
         (holes, 4 + 4 + 8 + 2 * 5, 63),
         (numbers, 4, 34),
         (source, 1 + 8, 35),
-        (unlabelled_target, 1, 13),
+        (unlabelled_target, 0, 13),
     ],
 )
 def test_bytes_a_row(fits, held, peak, monkeypatch):
