@@ -3,8 +3,7 @@
 import warnings
 from functools import partial
 
-import numpy as np
-from scipy.sparse import issparse, vstack
+from scipy.sparse import issparse
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_consistent_length
 
@@ -13,6 +12,7 @@ from skmtl.once import Once
 from skmtl.plugins.base import Alignment
 from skmtl.plugins.feature_maps import Identity
 from skmtl.plugins.registry import resolve
+from skmtl.rows import stacked
 from skmtl.source import Labelled, validate_sources
 from skmtl.tasks import observed
 from skmtl.weights import row_weights
@@ -95,9 +95,7 @@ class TransferData(Network):
         target, sources = self._scale(target, row_weight, sources, X_unlabeled, scaled or Once())
         target_rows = target.X
         if X_unlabeled is not None and self._reads_unlabelled:
-            stack = vstack if issparse(target.X) else np.vstack
-            target_rows = stack([target.X, self._inputs_of_validated(X_unlabeled)])
-            target_rows = target_rows.tocsr() if issparse(target_rows) else target_rows
+            target_rows = stacked([target.X, self._inputs_of_validated(X_unlabeled)])
         return target, row_weight, sources, target_rows
 
     @property

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from tables import blobs, source_of, wide
 from test_balance import FromGram, FromLosses
 
@@ -266,6 +267,15 @@ def test_a_map_that_starts_from_rows_reads_unlabelled_ones():
 
 
 # --- losses and penalties -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target, unlabelled", [(csr_array, csr_array), (np.array, csr_array)])
+def test_unlabelled_rows_may_come_in_a_container_of_their_own(target, unlabelled):
+    (X, y), more = blobs(), blobs(30, seed=7)[0]
+    clf = TransferClassifier(**QUICK, feature_map="affine", map_penalty=Gap())
+    dense = clf.fit(X, y, X_unlabeled=more, **source_of()).loss_curve_
+    clf.fit(target(X), y, X_unlabeled=unlabelled(more), **source_of())
+    np.testing.assert_allclose(clf.loss_curve_, dense, rtol=1e-10)
 
 
 class NotesClasses(Affine):
