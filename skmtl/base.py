@@ -28,7 +28,8 @@ from skmtl.plugins.base import Start
 from skmtl.plugins.registry import resolve
 from skmtl.plugins.weightings import Uniform
 from skmtl.prediction import NetworkPredictor
-from skmtl.tasks import kept, observed
+from skmtl.task_columns import as_table
+from skmtl.tasks import observed
 from skmtl.threads import blas_threads
 
 
@@ -126,7 +127,7 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
     def _uses_lbfgs(self):
         return isinstance(self.solver, str) and self.solver == "lbfgs"
 
-    def _validation_rows(self, X, y, weight, X_val, y_val, rng):
+    def _validation_rows(self, X, columns, X_val, y_val, rng):
         """Rows to train on, maybe EVERY, and (X, encoded labels) to validate on or None."""
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val must be given together.")
@@ -135,9 +136,8 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
         if not self.early_stopping:
             return EVERY, None
         if X_val is None:
-            y = kept(y, weight > 0)
-            train, held_out = self._split_off_validation(y, rng)
-            return train, (X[held_out], y[held_out])
+            train, held_out = self._split_off_validation(columns, X.shape[0], rng)
+            return train, (X[held_out], as_table(columns, held_out, X.shape[0]))
         labels = self._read_labels(y_val, known=self._task_classes, estimator=self)
         Z = self._inputs_of_validated(self._validate_X(X_val))
         check_consistent_length(X_val, labels.codes)
@@ -145,20 +145,25 @@ class Network(NetworkPredictor, QuickParameters, CallbackMixin, BaseEstimator):
             raise ValueError("y_val has no label: there is nothing to validate on.")
         return EVERY, (Z, labels.codes)
 
-    def _split_off_validation(self, y, rng):
+    def _split_off_validation(self, columns, n_rows, rng):
         """Labelled rows to train on and to validate on, stratified where one task has classes."""
-        there = observed(y)
-        rows = np.flatnonzero(there.any(axis=1))
-        stratified = y.shape[1] == 1 and y.dtype.kind == "i"
+        there, is_train = np.zeros((2, n_rows), bool)
+        by_task = [column.used_rows for column in columns]
+        for of_task in by_task:
+            there[of_task] = True
+        rows = np.flatnonzero(there)
+        stratified = len(columns) == 1 and columns[0].y.dtype.kind == "i"
         try:
             train, held_out = train_test_split(
                 rows,
                 test_size=self.validation_fraction,
                 random_state=int(rng.integers(np.iinfo(np.int32).max)),
-                stratify=y[rows, 0] if stratified else None,
+                stratify=columns[0].used_y if stratified else None,
             )
-            lost = np.flatnonzero(there.any(axis=0) & ~there[train].any(axis=0))
-            if lost.size:
+            is_train[train] = True
+            train = np.flatnonzero(is_train)
+            lost = [t for t, r in enumerate(by_task) if r.size and not is_train[r].any()]
+            if lost:
                 raise ValueError(f"no label of task {lost[0]} is left")
         except ValueError as error:
             raise ValueError(

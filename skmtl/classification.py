@@ -10,7 +10,7 @@ from skmtl._compat import StrOptions
 from skmtl.engine.forward import task_outputs
 from skmtl.metrics import make_task_scorer, mean_task_accuracy
 from skmtl.plugins.base import ClassificationLoss
-from skmtl.tasks import codes_in_union, encode_labels
+from skmtl.tasks import codes_in_union, encode_labels, union_of_labels
 from skmtl.weights import class_weight_by_task
 
 
@@ -58,10 +58,10 @@ class Classification(ClassifierMixin):
         """Outputs of a head; a constant needs none, but has one."""
         return 1 if len(classes) == 1 else loss.n_outputs(classes)
 
-    def _pool(self, codes):
-        """Give all tasks the union of their classes; returns the codes in it."""
-        codes, self._task_classes = pooled_classes(codes, self._task_classes, self.sharing)
-        return codes
+    def _pool(self, columns):
+        """Give all tasks the union of their classes; returns the columns with codes in it."""
+        columns, self._task_classes = pooled_classes(columns, self._task_classes, self.sharing)
+        return columns
 
     # --- predict --------------------------------------------------------------------------------
 
@@ -214,13 +214,13 @@ def proba_of(loss, out):
     return loss.proba(out) if out.shape[1] else np.ones((len(out), 1), out.dtype)
 
 
-def pooled_classes(codes, task_classes, sharing):
+def pooled_classes(columns, task_classes, sharing):
     """Give tasks that share a head the union of their classes.
 
     Parameters
     ----------
-    codes : ndarray of shape (n_samples, n_tasks)
-        Encoded labels.
+    columns : list of TaskColumn
+        Of all tasks.
     task_classes : list of ndarray
         The labels of each task.
     sharing : str or Sharing
@@ -228,7 +228,7 @@ def pooled_classes(codes, task_classes, sharing):
 
     Returns
     -------
-    codes : ndarray of shape (n_samples, n_tasks)
+    columns : list of TaskColumn
     task_classes : list of ndarray
         All the same.
 
@@ -238,13 +238,17 @@ def pooled_classes(codes, task_classes, sharing):
         If some labels are strings and others are not.
     """
     try:
-        codes, union = codes_in_union(codes, task_classes)
+        union = union_of_labels(task_classes)
     except TypeError as error:
         raise ValueError(
             f"sharing={sharing!r} needs labels of one kind in all tasks, because they share a "
             "head; use sharing='hard'."
         ) from error
-    return codes, [union] * codes.shape[1]
+    pooled = [
+        column._replace(y=codes_in_union(column.y, classes, union))
+        for column, classes in zip(columns, task_classes, strict=True)
+    ]
+    return pooled, [union] * len(pooled)
 
 
 def side_by_side(columns):

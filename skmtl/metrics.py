@@ -329,7 +329,7 @@ class _TaskScorer(BaseEstimator):
         columns = read_columns(y)
         n_tasks = len(columns.columns)
         types = _types_of_tasks(estimator, n_tasks)
-        codes, label_sets, names, is_1d = read_typed(columns, types, self.missing_label)
+        codes, label_sets, names, is_1d = read_typed(columns, types, self.missing_label).table()
         there = observed(codes)
         tasks = range(n_tasks)
         if only is not None:
@@ -438,9 +438,11 @@ def _responses(estimator, method, X, types):
         columns = read_columns(response)
         if len(columns.columns) == n_tasks:
             read = read_typed(columns, types, np.nan)
-            whole = observed(read.codes).all(axis=0)
-            pairs = zip(read.codes.T, read.classes)
-            return [decoded(*pair) if whole[t] else None for t, pair in enumerate(pairs)]
+            pairs = zip(read.columns, read.classes)
+            return [
+                decoded(column.y, classes) if column.weight.all() else None
+                for column, classes in pairs
+            ]
         response = columns.columns
     elif n_tasks == 1 and not isinstance(response, list):
         response = [response]

@@ -52,8 +52,8 @@ class Mixed(UnitsByTask):
     """Goes before ``MultiTaskNetwork``: labels and numbers in, labels and numbers out.
 
     ``_task_classes`` is a list with the labels of each task, None for one that is regressed.
-    ``loss_`` is a list too. Encoded labels are floats, codes of classes beside numbers; where all
-    tasks are classified they are integers.
+    ``loss_`` is a list too. In a table of encoded labels codes of classes are floats, beside
+    numbers; where all tasks are classified they are integers.
     """
 
     _parameter_constraints = {
@@ -123,12 +123,11 @@ class Mixed(UnitsByTask):
         columns = read_columns(y, estimator)
         labels = read_typed(columns, self.task_types_, self.missing_label, known=known)
         self._check_targets(labels)
-        return labels
+        return labels.table()
 
     def _check_targets(self, labels):
         for t in self._tasks_of(REGRESSED):
-            numbers = labels.codes[:, t]
-            self.loss_[t].check_targets(numbers[~np.isnan(numbers)])
+            self.loss_[t].check_targets(labels.columns[t].used_y)
 
     def _tasks_of(self, type_):
         return [t for t, of_task in enumerate(self.task_types_) if of_task == type_]
@@ -153,16 +152,16 @@ class Mixed(UnitsByTask):
             return 0.0, 1.0
         return offset_and_scale(y, weight, loss.centring)
 
-    def _pool(self, y):
-        """Give all tasks what their one head needs them to have in common; returns encoded y."""
+    def _pool(self, columns):
+        """Give all tasks what their one head needs them to have in common; returns columns."""
         if len(set(self.task_types_)) > 1 or len(set(map(type, self.loss_))) > 1:
             raise ValueError(
                 f"sharing={self.sharing!r} gives all tasks one head, and needs tasks of one type "
                 "and one loss: use sharing='hard'."
             )
         if self.task_types_[0] == CLASSIFIED:
-            y, self._task_classes = pooled_classes(y, self._task_classes, self.sharing)
-        return y
+            columns, self._task_classes = pooled_classes(columns, self._task_classes, self.sharing)
+        return columns
 
     @property
     def _is_class(self):
@@ -261,7 +260,7 @@ class Mixed(UnitsByTask):
             If y has another number of rows or tasks.
         """
         predicted = np.column_stack(self._of_rows(X, self._encoded_predictions))
-        labels = read_typed(read_columns(y), self.task_types_, self.missing_label)
+        labels = read_typed(read_columns(y), self.task_types_, self.missing_label).table()
         check_consistent_length(predicted, labels.codes)
         true = labels.codes.copy()
         for t in self._tasks_of(CLASSIFIED):

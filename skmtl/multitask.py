@@ -9,14 +9,13 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skmtl._compat import HasMethods, Interval, begin_fit, fit_context
 from skmtl.atomic import all_or_nothing
 from skmtl.base import Network
-from skmtl.engine.data import EVERY, NO_ROWS, Domain, Task
+from skmtl.engine.data import EVERY, Domain, Task
 from skmtl.engine.forward import head_factor
 from skmtl.engine.layout import Architecture
 from skmtl.experts import experts_of, start_gates
 from skmtl.plugins.registry import resolve
 from skmtl.steps import run_to_the_end
-from skmtl.tasks import observed
-from skmtl.weights import check_label_weight, label_weights, row_weights, rows_that_weigh
+from skmtl.weights import check_label_weight, label_weights, row_weights
 
 
 class MultiTaskNetwork(Network):
@@ -87,11 +86,12 @@ class MultiTaskNetwork(Network):
         """One epoch; ``known`` are the classes of the tasks."""
         with all_or_nothing(self):
             first = not hasattr(self, "_theta")
-            X, y, weight = self._validate_fit(
+            X, columns = self._validate_fit(
                 X, y, sample_weight, label_weight, known=known, in_chunks=True, reset=first
             )
             resume = self._where_to_resume()
-            problem = self._describe(X, y, weight, EVERY, resume["rng"], resume=not first)
+            columns = self._to_train_on(columns, EVERY, resume=not first)
+            problem = self._describe(X, columns, resume["rng"], resume=not first)
             self._train_chunk(problem, resume)
         return self
 
@@ -149,38 +149,51 @@ class MultiTaskNetwork(Network):
         in_chunks=False,
         reset,
     ):
-        """X, encoded y (n, T) and label weights (n, T); sets the attributes that describe y."""
+        """X and a ``TaskColumn`` for each task; sets the attributes that describe y."""
         self._resolve_plugins()
         X = self._validate_X(X, reset=reset)
         labels = self._read_tasks(y, task, known)
-        y = labels.codes
-        check_consistent_length(X, y)
+        columns = labels.columns
+        check_consistent_length(X, range(labels.n_rows))
         self._is_1d = labels.is_1d
-        self.n_tasks_ = y.shape[1]
+        self.n_tasks_ = len(columns)
         self.task_names_ = labels.names
         self._label_classes = self._task_classes = labels.classes
         if self.sharing_.shares_heads:
-            y = self._pool(y)
+            columns = self._pool(columns)
         self._set_classes()
-        weight = row_weights(sample_weight, X)[:, np.newaxis] * observed(y)
-        if label_weight is not None:
-            weight = weight * check_label_weight(label_weight, y.shape)
-        wanted = self._class_weights(self._task_classes, self.task_names_)
-        for t, classes_t in enumerate(self._task_classes):
-            if wanted[t] is not None:
-                weight = weight.astype(np.float64, copy=False)
-                weight[:, t] = label_weights(y[:, t], classes_t, weight[:, t], wanted[t])
+        columns = self._weighed(columns, labels.n_rows, sample_weight, label_weight, X)
         if known is None and not in_chunks:
-            self._check_every_task_has_labels(weight)
-        return X, y, weight
+            self._check_every_task_has_labels(columns)
+        return X, columns
+
+    def _weighed(self, columns, n_rows, sample_weight, label_weight, X):
+        """The columns with what their labels weigh."""
+        wanted = self._class_weights(self._task_classes, self.task_names_)
+        if sample_weight is not None:
+            sample_weight = row_weights(sample_weight, X)
+        if label_weight is not None:
+            label_weight = check_label_weight(label_weight, (n_rows, len(columns)))
+        weighed = []
+        for t, column in enumerate(columns):
+            weight = column.weight
+            if sample_weight is not None:
+                weight = weight * sample_weight[column.rows]
+            if label_weight is not None:
+                weight = weight * label_weight[column.rows, t]
+            if wanted[t] is not None:
+                weight = label_weights(column.y, self._task_classes[t], weight, wanted[t])
+            weighed.append(column._replace(weight=weight))
+        return weighed
 
     def _name(self, t):
         return None if self.task_names_ is None else self.task_names_[t]
 
-    def _check_every_task_has_labels(self, weight):
+    def _check_every_task_has_labels(self, columns):
         described = [
             f"{t}" if self._name(t) is None else f"{self._name(t)!r} (column {t})"
-            for t in np.flatnonzero(~weight.any(axis=0))
+            for t, column in enumerate(columns)
+            if not column.weight.any()
         ]
         if described:
             raise ValueError(
@@ -195,14 +208,18 @@ class MultiTaskNetwork(Network):
                 f"Only one class in task {names}: it is predicted for every row.", stacklevel=7
             )
 
-    def _as_learned(self, y, weight, rows, resume):
-        """Encoded y as the network learns it."""
-        return y
+    def _to_train_on(self, columns, rows, *, resume):
+        """The labels of some rows that weigh something, as the network learns them."""
+        return self._as_learned([column.to_train_on(rows) for column in columns], resume)
+
+    def _as_learned(self, columns, resume):
+        """The columns to train on as the network learns them."""
+        return columns
 
     def _set_up(self, X, y, sample_weight, task, label_weight, X_val, y_val):
         """The problem, what to validate on, and X as validated; all else by row is let go."""
         warm = self.warm_start and hasattr(self, "_theta")
-        X, y, weight = self._validate_fit(
+        X, columns = self._validate_fit(
             X,
             y,
             sample_weight,
@@ -212,16 +229,16 @@ class MultiTaskNetwork(Network):
             reset=not warm,
         )
         rng = self._generator()
-        rows, validate_on = self._validation_rows(X, y, weight, X_val, y_val, rng)
-        return self._describe(X, y, weight, rows, rng, resume=warm), validate_on, X
+        rows, validate_on = self._validation_rows(X, columns, X_val, y_val, rng)
+        columns = self._to_train_on(columns, rows, resume=warm)  # lets go of those that came in
+        return self._describe(X, columns, rng, resume=warm), validate_on, X
 
-    def _describe(self, X, y, weight, rows, rng, *, resume):
-        """The problem: one domain, a task per column, the penalty on all weights."""
-        y = self._as_learned(y, weight, rows, resume)
+    def _describe(self, X, columns, rng, *, resume):
+        """The problem: one domain, a task per column to train on, the penalty on all weights."""
         hidden = self._widths("hidden_layer_sizes")
         if self.head_rank is not None:
             hidden += (int(self.head_rank),)
-        n_tasks = y.shape[1]
+        n_tasks = len(columns)
         losses = [self._loss_of(t) for t in range(n_tasks)]
         n_outputs = [self._n_outputs(*pair) for pair in zip(self._task_classes, losses)]
         one_head = self.sharing_.shares_heads
@@ -240,18 +257,17 @@ class MultiTaskNetwork(Network):
         if not resume:
             start_gates(self.sharing_, layout, theta, rng)
         tasks = []
-        for t in range(n_tasks):
-            trained = rows_that_weigh(weight[:, t], rows)
+        for t, column in enumerate(columns):
             if self._learns_nothing(self._task_classes[t]):
-                trained = NO_ROWS  # nothing to learn
+                column = column.emptied()
             tasks.append(
                 Task(
                     domain=0,
                     head=architecture.task_heads[t],
                     loss=losses[t],
-                    rows=trained,
-                    y=y[trained, t],
-                    weight=weight[trained, t],
+                    rows=column.rows,
+                    y=column.y,
+                    weight=column.weight,
                 )
             )
         penalties = [self._penalty_term(self.penalty_, self.lam, layout.blocks, theta)]

@@ -8,6 +8,7 @@ from skmtl.base import has_partial_fit
 from skmtl.classification import Classification, known_classes
 from skmtl.columns import read_columns
 from skmtl.multitask import MultiTaskNetwork
+from skmtl.task_columns import by_task
 from skmtl.task_types import CLASSIFIED, read_typed, spread_columns
 from skmtl.view import ClassifiedTask
 
@@ -260,7 +261,7 @@ class MultiTaskClassifier(Classification, MultiTaskNetwork):
 
     def _read_tasks(self, y, task, known):
         if task is None:
-            return self._read_labels(y, known=known, estimator=self)
+            return by_task(self._read_labels(y, known=known, estimator=self))
         dtype = self._read_labels(y).classes[0].dtype  # a task without labels has none
         columns, rows = spread_columns(read_columns(y, self), task)
         types = [CLASSIFIED] * len(rows if known is None else known)

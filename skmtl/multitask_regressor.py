@@ -7,7 +7,8 @@ from skmtl._compat import fit_context
 from skmtl.base import has_partial_fit
 from skmtl.multitask import MultiTaskNetwork
 from skmtl.regression import Regression, UnitsByTask
-from skmtl.targets import spread_numbers
+from skmtl.task_columns import LabelColumns, TaskColumn, by_task, rows_of_tasks
+from skmtl.tasks import observed
 from skmtl.view import RegressedTask
 
 
@@ -258,17 +259,17 @@ class MultiTaskRegressor(UnitsByTask, Regression, MultiTaskNetwork):
     def _read_tasks(self, y, task, known):
         labels = self._read_labels(y, estimator=self)
         if task is None:
-            return labels
+            return by_task(labels)
         if not labels.is_1d:
             raise ValueError(f"y must be 1-D with task=, got shape {labels.codes.shape}")
-        values, ids = spread_numbers(labels.codes[:, 0], task)
-        return labels._replace(
-            codes=values, classes=[None] * len(ids), names=ids, is_1d=len(ids) == 1
-        )
+        numbers = labels.codes[:, 0]
+        ids, rows = rows_of_tasks(task, len(numbers))
+        columns = [TaskColumn(r, numbers[r], observed(numbers[r])) for r in rows]
+        return LabelColumns(columns, len(numbers), [None] * len(ids), ids, len(ids) == 1)
 
-    def _pool(self, y):
+    def _pool(self, columns):
         """Numbers are of one kind in all tasks."""
-        return y
+        return columns
 
     def _view(self, t):
         return RegressedTask(self, t)

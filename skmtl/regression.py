@@ -121,19 +121,24 @@ class Regression(RegressorMixin):
 class UnitsByTask:
     """Goes before ``Regression``: tasks with a head each are learned in units of their own."""
 
-    def _as_learned(self, y, weight, rows, resume):
-        """Y in the units of each task, of the rows to train on; sets them if this is the start."""
+    def _as_learned(self, columns, resume):
+        """The columns to train on, in the units of each task; sets these if this is the start."""
         if not resume:
-            self.y_offset_, self.y_scale_ = self._units(y[rows], weight[rows])
-        return (y - self.y_offset_) / self.y_scale_
+            self.y_offset_, self.y_scale_ = self._units(columns)
+        units = zip(columns, self.y_offset_, self.y_scale_)
+        return [
+            column if column.y.dtype.kind == "i" else column._replace(y=(column.y - offset) / scale)
+            for column, offset, scale in units
+        ]
 
-    def _units(self, y, weight):
-        """Offsets and scales of all tasks, for numbers with these weights."""
-        losses = [self._loss_of(t) for t in range(y.shape[1])]
+    def _units(self, columns):
+        """Offsets and scales of all tasks, for these numbers."""
+        numbers = [(column.y, column.weight) for column in columns]
         if self.sharing_.shares_heads:
-            units = [self._units_of(y, weight, losses[0])] * y.shape[1]
+            together = map(np.concatenate, zip(*numbers))
+            units = [self._units_of(*together, self._loss_of(0))] * len(columns)
         else:
-            units = [self._units_of(*of_task) for of_task in zip(y.T, weight.T, losses)]
+            units = [self._units_of(*pair, self._loss_of(t)) for t, pair in enumerate(numbers)]
         return np.array(units).T.copy()
 
 

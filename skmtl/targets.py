@@ -3,7 +3,7 @@
 import numpy as np
 
 from skmtl.columns import check_finite, in_task, read_columns, read_number_column
-from skmtl.tasks import TaskLabels, columns_of_tasks
+from skmtl.tasks import TaskLabels
 
 
 def read_numbers(y, *, missing_label=np.nan, estimator=None):
@@ -47,27 +47,6 @@ def read_numbers(y, *, missing_label=np.nan, estimator=None):
         values[:, t] = read_number_column(column, missing_label, where)
         check_finite(values[:, t], where)
     return TaskLabels(values, [None] * len(columns), names, is_1d)
-
-
-def spread_numbers(values, task):
-    """Spread numbers over one column per task, as :func:`skmtl.tasks.spread_tasks` does labels.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_samples,)
-        The numbers, all tasks together.
-    task : array-like of shape (n_samples,)
-        The task of each.
-
-    Returns
-    -------
-    values : ndarray of shape (n_samples, n_tasks)
-    task_ids : ndarray of shape (n_tasks,)
-    """
-    task_ids, columns = columns_of_tasks(task, len(values))
-    spread = np.full((len(values), len(task_ids)), np.nan, order="F")  # read column by column
-    spread[np.arange(len(values)), columns] = values
-    return spread, task_ids
 
 
 def offset_and_scale(y, weight, centring):

@@ -14,14 +14,9 @@ from skmtl.columns import (
     is_missing,
     read_number_column,
 )
-from skmtl.tasks import (
-    TaskLabels,
-    as_long_as,
-    code_dtype,
-    columns_of_tasks,
-    encode_column,
-    sorted_labels,
-)
+from skmtl.engine.data import EVERY
+from skmtl.task_columns import LabelColumns, TaskColumn, rows_of_tasks
+from skmtl.tasks import encode_column, observed, sorted_labels
 
 CLASSIFIED, REGRESSED = TYPES = "classification", "regression"
 
@@ -86,14 +81,13 @@ def warn_of_whole_numbers(asked, labels):
     ----------
     asked : list of {"auto", "classification", "regression"}
         As of :func:`asked_types`.
-    labels : TaskLabels
+    labels : LabelColumns
         As of :func:`read_typed`.
     """
     for t, (entry, classes) in enumerate(zip(asked, labels.classes)):
         if entry != "auto" or classes is not None:
             continue
-        numbers = labels.codes[:, t]
-        numbers = numbers[~np.isnan(numbers)]
+        numbers = labels.columns[t].used_y
         if numbers.size and (numbers == np.trunc(numbers)).all():
             warnings.warn(
                 "y holds whole numbers in floats, which are regressed: if they are classes, or to "
@@ -131,15 +125,13 @@ def read_typed(columns, types, missing_label, *, known=None, rows=None):
         One more value that means missing.
     known : list of ndarray or None, default=None
         The labels that each task may have, None for numbers; by default those observed.
-    rows : list of ndarray of int, default=None
+    rows : list of ndarray of int32, default=None
         Which rows those of each column are, as of :func:`spread_columns`; by default all.
 
     Returns
     -------
-    TaskLabels
-        As of :func:`skmtl.tasks.encode_labels` if all tasks are classified. Else its codes are
-        float64, NaN where missing, with numbers in the columns of regressed tasks, whose classes
-        are None.
+    LabelColumns
+        With numbers in those of regressed tasks, whose classes are None.
 
     Raises
     ------
@@ -149,10 +141,7 @@ def read_typed(columns, types, missing_label, *, known=None, rows=None):
     n_tasks = len(types)
     if len(columns.columns) != n_tasks:
         raise ValueError(f"y has {len(columns.columns)} columns, but there are {n_tasks} tasks")
-    all_classified = REGRESSED not in types
-    dtype, hole = (code_dtype(0), -1) if all_classified else (np.float64, np.nan)
-    codes = np.full((columns.n_rows, n_tasks), hole, dtype, order="F")  # read column by column
-    classes = [None] * n_tasks
+    encoded, classes = [], [None] * n_tasks
     for t, (column, type_) in enumerate(zip(columns.columns, types)):
         where = "" if columns.is_1d else in_task(t, columns.names)
         if type_ == REGRESSED:
@@ -161,12 +150,9 @@ def read_typed(columns, types, missing_label, *, known=None, rows=None):
         else:
             known_t = None if known is None else known[t]
             read, classes[t] = encode_column(column, missing_label, where, known_t)
-            if all_classified:
-                codes = as_long_as(read, codes)
-            else:
-                read = np.where(read < 0, hole, read)
-        codes[slice(None) if rows is None else rows[t], t] = read
-    return TaskLabels(codes, classes, columns.names, columns.is_1d)
+        encoded.append(TaskColumn(EVERY if rows is None else rows[t], read, observed(read)))
+    n_rows = columns.n_rows
+    return LabelColumns(encoded, n_rows, classes, columns.names, columns.is_1d)
 
 
 def decoded(codes, classes):
@@ -200,7 +186,7 @@ def spread_columns(columns, task):
     -------
     columns : Columns
         Named by the ids of the tasks, sorted.
-    rows : list of ndarray of int
+    rows : list of ndarray of int32
         Which rows of y those of each column are.
 
     Raises
@@ -211,13 +197,11 @@ def spread_columns(columns, task):
     if not columns.is_1d:
         shape = columns.n_rows, len(columns.columns)
         raise ValueError(f"y must be 1-D with task=, got shape {shape}")
-    ids, of_row = columns_of_tasks(task, columns.n_rows)
-    by_task = np.argsort(of_row, kind="stable")
-    rows = np.split(by_task, np.cumsum(np.bincount(of_row, minlength=len(ids)))[:-1])
+    ids, rows = rows_of_tasks(task, columns.n_rows)
     column = columns.columns[0]
     is_array = isinstance(column, np.ndarray)  # what else it may be takes 0.1 ms to find out
     parts = [column[r] if is_array else safe_indexing(column, r) for r in rows]
-    return columns._replace(columns=parts, names=np.asarray(ids), is_1d=len(ids) == 1), rows
+    return columns._replace(columns=parts, names=ids, is_1d=len(ids) == 1), rows
 
 
 def known_labels(classes, asked, missing_label):

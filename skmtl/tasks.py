@@ -335,33 +335,24 @@ def union_of_labels(label_sets):
     return np.unique(np.concatenate(label_sets))
 
 
-def codes_in_union(codes, task_classes):
-    """Codes of several tasks in the union of their classes.
+def codes_in_union(codes, classes, union):
+    """Codes of a task among labels of several.
 
     Parameters
     ----------
-    codes : ndarray of shape (n_samples, n_tasks)
-        As of :func:`encode_labels`.
-    task_classes : list of ndarray
-        The labels of each task.
+    codes : ndarray of shape (n_samples,)
+        Of the task, -1 where the label is missing.
+    classes : ndarray
+        Its labels.
+    union : ndarray
+        As of :func:`union_of_labels`.
 
     Returns
     -------
-    codes : ndarray of the same shape
-    union : ndarray
-        Sorted labels.
-
-    Raises
-    ------
-    TypeError
-        If some labels are strings and others are not.
+    ndarray of shape (n_samples,), of ``code_dtype``
     """
-    union = union_of_labels(task_classes)
-    pooled = codes.astype(code_dtype(len(union)))
-    for t, classes in enumerate(task_classes):
-        seen = codes[:, t] >= 0
-        pooled[seen, t] = np.searchsorted(union, classes)[codes[seen, t]]
-    return pooled, union
+    table = np.append(np.searchsorted(union, classes), -1)
+    return table.astype(code_dtype(len(union)))[codes]
 
 
 def observed(y):

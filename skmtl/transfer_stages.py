@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 
 from skmtl.engine.blocks import map_block_table
-from skmtl.engine.data import EVERY, NO_ROWS, Domain, Task
+from skmtl.engine.data import EVERY, Domain, Task
 from skmtl.engine.layout import Architecture
 from skmtl.experts import experts_of, start_gates
 from skmtl.first_stage import FirstStage, start_of
@@ -15,10 +15,11 @@ from skmtl.plugins.weightings import Uniform
 from skmtl.source import as_pretrained, read_source_model, take_weights
 from skmtl.source_row_weights import weigh_source_rows
 from skmtl.steps import run_to_the_end
+from skmtl.task_columns import TaskColumn
 from skmtl.tasks import kept, observed
 from skmtl.transfer_data import TransferData
 from skmtl.transfer_plan import Part, coefficients, source_shares
-from skmtl.weights import label_weights, rows_that_weigh
+from skmtl.weights import label_weights
 
 
 class TransferStages(TransferData):
@@ -142,8 +143,8 @@ class TransferStages(TransferData):
                     stacklevel=6,
                 )
             return EVERY, None
-        codes, weight = part.codes[:, None], part.weight[:, None]
-        return self._validation_rows(part.X, codes, weight, X_val, y_val, rng)
+        column = TaskColumn(EVERY, part.codes, part.weight)
+        return self._validation_rows(part.X, [column], X_val, y_val, rng)
 
     def _describe(self, parts, target_rows, rng, pretrained, freeze=0, *, resume=False, pace=None):
         """The problem of a stage: a domain and a task for each part.
@@ -294,16 +295,16 @@ class TransferStages(TransferData):
         return self.feature_map_.init(part.X, target_rows, rng, y_source, y_target)
 
     def _task_of(self, d, part, layout):
-        rows = rows_that_weigh(part.weight)
+        column = TaskColumn(EVERY, part.codes, part.weight).to_train_on()
         if self._learns_nothing(self._head_classes[part.head]):
-            rows = NO_ROWS  # nothing to learn
+            column = column.emptied()
         return Task(
             domain=d,
             head=layout.architecture.task_heads[d],
             loss=self.loss_,
-            rows=rows,
-            y=self._as_learned(part.codes[rows], part.head),
-            weight=part.weight[rows],
+            rows=column.rows,
+            y=self._as_learned(column.y, part.head),
+            weight=column.weight,
             coefficient=part.coefficient,
         )
 

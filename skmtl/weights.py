@@ -7,7 +7,6 @@ from sklearn.utils.validation import check_array
 
 from skmtl._compat import check_sample_weight, n_samples
 from skmtl.columns import entries_by_task, in_task
-from skmtl.engine.data import EVERY
 from skmtl.tasks import observed
 
 
@@ -105,25 +104,6 @@ def _check_one(class_weight, task_classes):
         )
 
 
-def rows_that_weigh(weight, rows=EVERY):
-    """Those rows whose labels have a weight above 0; a slice where these are all.
-
-    Parameters
-    ----------
-    weight : ndarray of shape (n_samples,)
-        Of the labels of all rows.
-    rows : ndarray of int or EVERY
-        Which of them to look at.
-
-    Returns
-    -------
-    ndarray of int or slice
-    """
-    if rows is not EVERY:
-        return rows[weight[rows] > 0]
-    return slice(weight.size) if weight.all() else np.flatnonzero(weight).astype(np.int32)
-
-
 def label_weights(codes, classes, weight, class_weight):
     """Weight of each label of a task, 0 where it is missing.
 
@@ -146,11 +126,8 @@ def label_weights(codes, classes, weight, class_weight):
     weight = weight * observed(codes)
     if class_weight is None:
         return weight
-    if codes.dtype.kind == "f":  # numbers are beside them
-        codes = np.where(np.isnan(codes), -1, codes).astype(np.int32)
     if class_weight == "balanced":
-        counted = weight > 0
-        total = np.bincount(codes[counted], weight[counted], minlength=len(classes))
+        total = np.bincount(np.maximum(codes, 0), weight, minlength=len(classes))
         present = total > 0
         by_class = np.ones(len(classes))
         by_class[present] = total.sum() / (present.sum() * total[present])

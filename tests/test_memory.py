@@ -67,6 +67,19 @@ def holes(n):
     return lambda: MultiTaskClassifier(**NET).fit(X, Y)
 
 
+def of_many_tasks(n):
+    """A label a row, of one of 50 tasks."""
+    X, y, _ = rows(n)
+    task = np.arange(n) % 50
+    return lambda: MultiTaskClassifier(**NET).fit(X, y, task=task)
+
+
+def numbers_of_many_tasks(n):
+    X, _, y = rows(n)
+    task = np.arange(n) % 50
+    return lambda: MultiTaskRegressor(**NET).fit(X, y, task=task)
+
+
 def numbers(n):
     X, _, y = rows(n)
     return lambda: MultiTaskRegressor(**NET).fit(X, y)
@@ -110,10 +123,12 @@ def bytes_of(fit, monkeypatch):
     "fits, held, peak",
     [
         (one_task, 1, 2),
-        (strings, 1, 8),
-        (weighed, 1 + 4, 35),
-        (three_tasks, 3 * 1, 10),
-        (holes, 4 + 4 + 8 + 2 * 5, 63),
+        (strings, 1, 7.5),
+        (weighed, 1 + 4, 27),
+        (three_tasks, 3 * 1, 8),
+        (holes, 4 + 4 + 8 + 2 * 5, 47),
+        (of_many_tasks, 4 + 8 + 4 + 1, 30),
+        (numbers_of_many_tasks, 4 + 8 + 4 + 4, 37),
         (numbers, 4, 34),
         (source, 1 + 8, 35),
         (unlabelled_target, 0, 13),

@@ -15,10 +15,12 @@ from sklearn.metrics import accuracy_score
 from tables import QUICK, blobs, digest, theta_of, wide
 
 from skmtl import MultiTaskClassifier
+from skmtl.engine.data import EVERY
 from skmtl.engine.problem import Problem
 from skmtl.plugins.optimizers import SGD
 from skmtl.plugins.penalties import ElasticNet
 from skmtl.plugins.sharings import CGC, CrossStitch, LearnedGroups, MMoE
+from skmtl.task_columns import TaskColumn
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -451,9 +453,7 @@ def test_rows_set_aside_are_not_trained_on(one_task, monkeypatch):
     X, Y = wide(missing=0 if one_task else 0.3)
     Y = Y[:, 0] if one_task else Y
     train, held_out = np.arange(0, 60, 2), np.arange(1, 60, 2)
-    monkeypatch.setattr(
-        MultiTaskClassifier, "_split_off_validation", lambda self, codes, rng: (train, held_out)
-    )
+    monkeypatch.setattr(MultiTaskClassifier, "_split_off_validation", lambda *_: (train, held_out))
     clf = quick(early_stopping=True, batch_size=8).fit(X, Y)
     monkeypatch.undo()
     want = quick(early_stopping=True, batch_size=8)
@@ -468,14 +468,15 @@ def test_validation_rows_are_labelled_and_stratified(fraction):
     y = np.where(np.arange(120) % 2, np.nan, y)
     y[0] = 0
     clf = quick(validation_fraction=fraction)
-    codes = np.where(np.isnan(y), -1, y).astype(int)[:, None]
-    train, held_out = clf._split_off_validation(codes, np.random.default_rng(0))
+    codes = np.where(np.isnan(y), -1, y).astype(int)
+    column = TaskColumn(EVERY, codes, codes >= 0)
+    train, held_out = clf._split_off_validation([column], 120, np.random.default_rng(0))
     assert len(held_out) == round(60 * fraction)
     assert (codes[held_out] >= 0).all()
-    counts = np.bincount(codes[held_out, 0])
+    counts = np.bincount(codes[held_out])
     assert counts.max() - counts.min() <= 2
     assert np.intersect1d(train, held_out).size == 0
-    assert np.array_equal(np.union1d(train, held_out), np.flatnonzero(codes[:, 0] >= 0))
+    assert np.array_equal(np.union1d(train, held_out), np.flatnonzero(codes >= 0))
 
 
 def test_early_stopping_does_not_see_rows_without_weight():

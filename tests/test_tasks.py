@@ -13,7 +13,13 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d, validate_data
 
 from skmtl.columns import label_columns
-from skmtl.tasks import codes_in_union, encode_labels, spread_tasks, stack_tasks
+from skmtl.tasks import (
+    codes_in_union,
+    encode_labels,
+    spread_tasks,
+    stack_tasks,
+    union_of_labels,
+)
 
 
 class NotAnArray:
@@ -114,7 +120,9 @@ def test_the_task_with_most_classes_says_how_long_codes_are():
 def test_a_union_of_labels_may_be_longer_than_a_byte():
     y = np.column_stack([np.arange(100), np.arange(100) + 90])
     labels = encode_labels(y)
-    codes, union = codes_in_union(labels.codes, labels.classes)
+    union = union_of_labels(labels.classes)
+    columns = zip(labels.codes.T, labels.classes, strict=True)
+    codes = np.column_stack([codes_in_union(*column, union) for column in columns])
     assert labels.codes.dtype == np.int8
     np.testing.assert_array_equal(union[codes], y)
 

@@ -875,8 +875,8 @@ def test_only_target_rows_are_set_aside(standardize, monkeypatch):
     train, held_out = np.arange(0, 60, 2), np.arange(1, 60, 2)
     shapes = []
 
-    def split(self, codes, rng):
-        shapes.append(codes.shape)
+    def split(self, columns, n_rows, rng):
+        shapes.append((n_rows, len(columns)))
         return train, held_out
 
     monkeypatch.setattr(TransferClassifier, "_split_off_validation", split)

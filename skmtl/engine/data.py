@@ -182,7 +182,7 @@ def _by_row(tasks, rows, n_x_rows, dtype):
         n_labels[task.rows] += 1
     bounds = _bounds(n_labels[rows])
     del n_labels
-    place = np.zeros(n_x_rows, np.int64)
+    place = np.zeros(n_x_rows, np.min_scalar_type(bounds[-1]))
     place[rows] = bounds[:-1]
     one_weight = _one_weight(tasks, dtype)
     of_task, y = np.empty(bounds[-1], np.int32), np.empty(bounds[-1], _label_dtype(tasks, dtype))

@@ -135,7 +135,8 @@ class Problem:
         self._lazy_state = memory.zeros((n_slots, self.n_lazy), theta.dtype)
         self._state = memory.zeros((n_slots, n_eager), theta.dtype)
         self.weighting_state = np.zeros(training.weighting.n_state(n_tasks))
-        self._cosine, self._n_cosines = np.zeros((2, n_tasks, n_tasks))
+        n_compared = n_tasks if self._by_task else 0
+        self._cosine, self._n_cosines = np.zeros((2, n_compared, n_compared))
 
     @property
     def tasks(self):

@@ -17,7 +17,6 @@ from skmtl.report.paired import size_ratio
 from skmtl.report.sharing_report import BASELINE, MultiTaskReport
 from skmtl.report.steps import check_final_step, final_step, fit_with
 from skmtl.task_types import CLASSIFIED, REGRESSED
-from skmtl.tasks import observed
 
 #: What is scored where the caller does not say.
 BY_TYPE = {CLASSIFIED: "accuracy", REGRESSED: "r2"}
@@ -80,11 +79,11 @@ def multitask_report(estimator, X, Y, *, cv=5, scoring=None, n_jobs=None, random
     check_final_step(estimator, MultiTaskNetwork, "MultiTaskClassifier")
     last = final_step(estimator)
     labels, losses = _read(last, Y)
-    n_tasks = labels.codes.shape[1]
+    n_tasks = len(labels.columns)
     if n_tasks < 2:
         raise ValueError("Y must have a column for each of at least 2 tasks, got 1")
-    if n_samples(X) != len(labels.codes):
-        raise ValueError(f"X has {n_samples(X)} rows, but Y has {len(labels.codes)}")
+    if n_samples(X) != labels.n_rows:
+        raise ValueError(f"X has {n_samples(X)} rows, but Y has {labels.n_rows}")
     scorer = scoring
     if not hasattr(scoring, "task_scores"):
         scorer = make_task_scorer(scoring or BY_TYPE, missing_label=last.missing_label)
@@ -123,7 +122,7 @@ def multitask_report(estimator, X, Y, *, cv=5, scoring=None, n_jobs=None, random
     return MultiTaskReport(
         scores,
         task_names=list(range(n_tasks)) if labels.names is None else labels.names.tolist(),
-        n_labels=np.sum(observed(labels.codes), axis=0),
+        n_labels=np.array([np.count_nonzero(column.weight) for column in labels.columns]),
         test_to_train=size_ratio(splits),
         score_name=score_name(scoring),
         task_affinity=affinity,
@@ -132,7 +131,7 @@ def multitask_report(estimator, X, Y, *, cv=5, scoring=None, n_jobs=None, random
 
 
 def _read(estimator, Y):
-    """The tasks' ``TaskLabels``, as a fit of the estimator reads them, and the names of losses."""
+    """``LabelColumns`` as a fit of the estimator reads them, and the names of the losses."""
     reader = clone(estimator)
     reader._resolve_plugins()
     labels = reader._read_tasks(Y, None, None)
