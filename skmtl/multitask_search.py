@@ -11,6 +11,7 @@ from skmtl.atomic import all_or_nothing
 from skmtl.model_selection import MultiTaskKFold
 from skmtl.search.base import SharingSearch
 from skmtl.search.race import Candidate
+from skmtl.tasks import spread_tasks
 
 
 class MultiTaskSearch(SharingSearch):
@@ -19,7 +20,7 @@ class MultiTaskSearch(SharingSearch):
     A subclass says whether one head can serve all tasks (``_poolable``).
     """
 
-    __metadata_request__fit = {"label_weight": True, "X_val": True, "y_val": True}
+    __metadata_request__fit = {"task": True, "label_weight": True, "X_val": True, "y_val": True}
 
     _by_row = ("sample_weight", "label_weight")
     _what_is_shared = "Sharing"
@@ -54,7 +55,9 @@ class MultiTaskSearch(SharingSearch):
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y, sample_weight=None, *, label_weight=None, X_val=None, y_val=None):
+    def fit(
+        self, X, y, sample_weight=None, *, task=None, label_weight=None, X_val=None, y_val=None
+    ):
         """Search, judge, and refit.
 
         Parameters
@@ -65,6 +68,9 @@ class MultiTaskSearch(SharingSearch):
             A column of labels, or of numbers for regression, per task, with holes.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of rows in training.
+        task : array-like of shape (n_samples,), default=None
+            With 1-D y: the task that each of them belongs to. Folds and scores are those of the
+            columns that ``skmtl.tasks.spread_tasks`` makes of them.
         label_weight : array-like of shape (n_samples, n_tasks), default=None
             Weights of single labels in training.
         X_val, y_val : array-like, default=None
@@ -88,17 +94,22 @@ class MultiTaskSearch(SharingSearch):
         }
         with all_or_nothing(self):
             estimator = self._checked_estimator()
-            checked, y = self._check(X, y)
-            labels = self._read_labels(y, estimator)
+            checked, columns = self._check(X, y)
+            if task is not None:
+                columns, _ = spread_tasks(columns, task)
+            labels = self._read_labels(columns, estimator)
             candidates, chosen = self._candidates(estimator, labels.classes), 0
             if len(candidates) > 1:
                 rows = np.arange(len(labels.codes))
-                splits = list(self._folds(y).split(np.zeros((len(rows), 1)), y))
-                chosen = self._search(estimator, checked, y, fit_params, candidates, rows, splits)
+                splits = list(self._folds(columns).split(np.zeros((len(rows), 1)), columns))
+                chosen = self._search(
+                    estimator, checked, columns, fit_params, candidates, rows, splits
+                )
                 self._keep_paths()
             else:
                 self._keep_no_verdict("There is one task.")
-            self._refit(estimator, candidates, chosen, X, y, fit_params)
+            given = {**fit_params, "task": task}
+            self._refit(estimator, candidates, chosen, X, y, given)
         return self
 
     def _candidates(self, estimator, classes):

@@ -246,12 +246,12 @@ def stack_tasks(datasets, *, align="rows"):
 
 
 def spread_tasks(y, task):
-    """Spread 1-D labels over one column per task, with holes elsewhere.
+    """Spread 1-D labels, or numbers, over one column per task, with holes elsewhere.
 
     Parameters
     ----------
     y : array-like of shape (n_samples,)
-        The labels, all tasks together; they may be missing.
+        The labels or numbers, all tasks together; they may be missing.
     task : array-like of shape (n_samples,)
         The task of each label: integers or strings, none missing.
 
@@ -281,7 +281,7 @@ def spread_tasks(y, task):
     >>> task_ids
     array([3, 7])
     """
-    classes, codes = _encode_1d(y, "y")
+    classes, codes = _encode_1d(y, "y", may_be_continuous=True)
     task_ids, columns = columns_of_tasks(task, len(codes))
     hole = _hole(classes)
     Y = np.full((len(codes), len(task_ids)), hole)

@@ -23,6 +23,7 @@ from tables import QUICK, blobs, digest, source_of, theta_of, wide
 from skmtl import (
     MultiTaskClassifier,
     MultiTaskClassifierCV,
+    MultiTaskRegressor,
     MultiTaskRegressorCV,
     TransferClassifier,
     TransferClassifierCV,
@@ -38,6 +39,7 @@ from skmtl.search.race import Race
 from skmtl.search.scores import TEMPERATURES
 from skmtl.search.verdict import describe_folds
 from skmtl.steps import PausableFit
+from skmtl.tasks import spread_tasks
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -54,6 +56,11 @@ def task_search(estimator=None, **parameters):
     estimator = MultiTaskClassifier(**QUICK) if estimator is None else estimator
     parameters = {"lams": (1e-4, 1e-3, 1e-2, 1e-1), "cv": 3, "random_state": 0, **parameters}
     return MultiTaskClassifierCV(estimator, **parameters)
+
+
+def number_search(**parameters):
+    parameters = {"lams": (1e-3, 1e-1), "cv": 3, "random_state": 0, **parameters}
+    return MultiTaskRegressorCV(MultiTaskRegressor(**QUICK), **parameters)
 
 
 SEARCHES = {
@@ -627,6 +634,26 @@ def test_one_task_shares_nothing():
     search = task_search().fit(*blobs())
     assert search.verdict_ is None
     assert search.predict(blobs()[0]).shape == (60,)
+
+
+@pytest.mark.parametrize("search", [task_search, number_search])
+def test_a_task_for_each_row_is_searched_as_columns(search):
+    X, y = blobs(90)
+    y = y + 0.25 if search is number_search else y % 2
+    task = np.array(["a", "b", "c"])[np.arange(90) % 3]
+    long = search().fit(X, y, task=task)
+    wide = search().fit(X, spread_tasks(y, task)[0])
+    assert long.cv_results_["params"] == wide.cv_results_["params"]
+    for scores in ("mean_test_score", "split2_test_score"):
+        np.testing.assert_array_equal(long.cv_results_[scores], wide.cv_results_[scores])
+    assert np.array_equal(theta_of(long.best_estimator_), theta_of(wide.best_estimator_))
+    assert long.best_estimator_.task("b").predict(X[:2]).shape == (2,)
+
+
+def test_a_task_for_each_row_needs_one_column():
+    X, Y = wide()
+    with pytest.raises(ValueError, match=r"^y must be 1-D, got shape"):
+        task_search().fit(X, Y, task=np.arange(len(X)) % 2)
 
 
 def test_label_weights_are_split_with_the_rows():

@@ -703,6 +703,12 @@ def test_align_must_be_known():
 # --- spread_tasks ------------------------------------------------------------------------------
 
 
+def test_spread_numbers():
+    Y, ids = spread_tasks([0.25, np.nan, -1e300, 7], [1, 0, 0, 1])
+    np.testing.assert_array_equal(Y, [[np.nan, 0.25], [np.nan] * 2, [-1e300, np.nan], [np.nan, 7]])
+    assert ids.tolist() == [0, 1]
+
+
 @pytest.mark.parametrize(
     "y", [[1, 0, 2, None], np.array([1, 0, 2, np.nan]), ["b", "a", "c", None], [True, False] * 2]
 )
