@@ -6,6 +6,7 @@ import pytest
 from skmtl.search.verdict import (
     Folds,
     describe_folds,
+    error_over_rows,
     gain_of_sharing,
     judge_ways,
     not_clearly_worse,
@@ -48,9 +49,35 @@ def test_standard_error_is_that_of_nadeau_and_bengio():
     assert "+0.1200" in str(gain)
 
 
+def test_error_over_rows_is_that_of_a_mean_over_rows():
+    """K folds of equal size, and rows alike: the mean of all rows; repeats add nothing to it."""
+    rng = np.random.default_rng(0)
+    once, twice = k_fold(100, 5), [*k_fold(100, 5), *k_fold(100, 5)]
+    assert FIVE.part == pytest.approx(1 / 5)
+    assert describe_folds(twice, 100).part == pytest.approx(1 / 5)
+    assert describe_folds([(np.arange(60), np.arange(60, 80)), once[0]], 100).part == 0.5
+    found = [
+        error_over_rows(np.array([rows[test].mean() for _, test in once]), FIVE)
+        for rows in rng.standard_normal((2000, 100))
+    ]
+    assert np.mean(np.square(found)) == pytest.approx(1 / 100, rel=0.05)
+
+
+def test_a_loss_beyond_the_error_over_rows_hurts():
+    """Though it is within the error of a gain."""
+    reference, ten = np.full((1, 10), 0.5), describe_folds(k_fold(100, 5) * 2, 100)
+    loss = np.array([0.1, 0.3, -0.1, 0.0, 0.4, 0.1, 0.3, -0.1, 0.0, 0.4])
+    for shift, said in ((0.04, "hurts"), (0.06, "no difference")):
+        sharing = reference - loss + shift
+        gain = gain_of_sharing(sharing, reference, ten)
+        assert -gain.std_error < gain.mean < 0
+        assert verdict(sharing, reference, ten) == said
+
+
 def test_one_fold_tells_no_error():
-    one = Folds(0.25, np.zeros((1, 1), bool), [0])
+    one = Folds(0.25, 1.0, np.zeros((1, 1), bool), [0])
     assert paired(np.array([0.5]), one).std_error == np.inf
+    assert error_over_rows(np.array([0.5]), one) == np.inf
     assert verdict(np.array([[0.9]]), np.array([[0.1]]), one) == "no difference"
 
 

@@ -36,6 +36,8 @@ class Folds(NamedTuple):
     ----------
     test_share : float
         Test rows for each training row, on average.
+    part : float
+        Test rows of a fold for each row that any fold tests, on average: 1 / K of K folds.
     apart : ndarray of shape (n_folds, n_folds), bool
         Whether two folds have no test row in common; for each fold there is one at least.
     repeats : list of int
@@ -44,6 +46,7 @@ class Folds(NamedTuple):
     """
 
     test_share: float
+    part: float
     apart: np.ndarray
     repeats: list
 
@@ -68,8 +71,13 @@ def describe_folds(splits, n_rows):
     lonely = ~apart.any(axis=1)  # as with random splits: any other fold will do
     apart[lonely] = True
     np.fill_diagonal(apart, False)
-    n_train = [np.arange(n_rows)[train].size for train, _ in splits]
-    return Folds(float(np.mean(tested.sum(axis=1) / n_train)), apart, _repeats_of(tested))
+    n_train, n_test = [np.arange(n_rows)[train].size for train, _ in splits], tested.sum(axis=1)
+    return Folds(
+        test_share=float(np.mean(n_test / n_train)),
+        part=float(n_test.mean() / tested.any(axis=0).sum()),
+        apart=apart,
+        repeats=_repeats_of(tested),
+    )
 
 
 def _repeats_of(tested):
@@ -108,6 +116,35 @@ def paired(differences, folds):
         return Gain(float(differences.mean()), np.inf, differences)
     variance = differences.var(ddof=1) * (1 / n + folds.test_share)
     return Gain(float(differences.mean()), float(np.sqrt(variance)), differences)
+
+
+def error_over_rows(differences, folds):
+    """Standard error of the mean of differences over folds, for which each row counts once.
+
+    A mean over folds is one over the rows that they test, however often. With K folds its variance
+    is taken as ``1 / K`` times that of one difference, which is asymptotically right where
+    predictions hang on no single training row [1]_; repeats of the folds make it no smaller. That
+    of Nadeau and Bengio, for which training sets overlap besides, is larger than what means of
+    independent data sets spread by (``python -m benchmarks.standard_errors``).
+
+    Parameters
+    ----------
+    differences : ndarray of shape (n_folds,)
+    folds : Folds
+
+    Returns
+    -------
+    float
+        Infinite where a single fold leaves nothing to estimate it from.
+
+    References
+    ----------
+    .. [1] Bayle, Bayle, Janson and Mackey (2020). Cross-validation confidence intervals for test
+       error. NeurIPS 33.
+    """
+    if len(differences) < 2:
+        return np.inf
+    return float(np.sqrt(differences.var(ddof=1) * folds.part))
 
 
 def select_by_others(scores, folds):
@@ -161,13 +198,14 @@ def verdict(sharing, reference, folds):
     -------
     {"helps", "hurts", "no difference"}
         "helps": the gain is larger than its standard error. "hurts": every candidate that shares
-        is below the best reference by more than the standard error of that difference.
+        is below the best reference by more than :func:`error_over_rows` of that difference. It
+        changes nothing in what is refitted, and need not be as sure as "helps", which does.
     """
     if gain_of_sharing(sharing, reference, folds).is_beyond_error:
         return "helps"
     best_reference = reference[reference.mean(axis=1).argmax()]
-    losses = [paired(candidate - best_reference, folds) for candidate in sharing]
-    if all(loss.mean < -loss.std_error for loss in losses):
+    losses = best_reference - sharing
+    if all(loss.mean() > error_over_rows(loss, folds) for loss in losses):
         return "hurts"
     return "no difference"
 
