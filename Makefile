@@ -49,7 +49,7 @@ lint: .venv-test/.stamp
 # All but weightings_torchjd, which needs torchjd, search, which takes minutes, and landmine, wine,
 # books_movies, frozen_layers, class_shares and the newsgroups, which need their data.
 BENCHMARKS = fit_dense fit_sparse many_tasks transfer scale start_up predict \
-	sklearn_parity transfer_ladder forgetting verdict shifts yeast
+	sklearn_parity transfer_ladder forgetting verdict standard_errors shifts yeast
 
 bench: .venv-bench/.stamp
 	@set -e; for name in $(BENCHMARKS); do \

@@ -233,6 +233,22 @@ def test_what_is_cached_is_what_was_loaded(tmp_path):
     assert set(values.values()) == {300.0}
 
 
+def test_a_process_that_compiles_computes_as_one_that_loads(tmp_path):
+    """To the last bit, in double precision, in which roundings show."""
+    script = """
+    import json, warnings
+    import numpy as np
+    from sklearn.datasets import load_digits
+    from skmtl import MultiTaskClassifier
+    X, y = load_digits(return_X_y=True)
+    warnings.simplefilter("ignore")
+    clf = MultiTaskClassifier((32,), max_iter=3, random_state=0).fit(X / 16, y)
+    print(json.dumps([clf._theta.tolist(), clf.loss_curve_]))
+    """
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path)}
+    assert run(script, **cache) == run(script, **cache)
+
+
 # --- what is refused -----------------------------------------------------------------------------
 
 

@@ -29,7 +29,7 @@ from numba.extending import get_cython_function_address, overload
 from skmtl.engine import elementary, pointers, tables, train
 from skmtl.engine.contracts import ARGUMENTS
 from skmtl.engine.intrinsics import View, intrinsics, table
-from skmtl.engine.vectors import Compiler
+from skmtl.engine.vectors import Compiler, EntryCompiler
 
 # What shapes machine code without being reached from a kernel. Read at import, so that it tells of
 # the engine that runs, whatever an upgrade then does to its files.
@@ -236,7 +236,7 @@ def _collector_paused():
 
 def _jit(fn, signature, **options):
     """Compile with the disk cache, or without where there is nowhere to write it."""
-    options = {"no_cfunc_wrapper": True, **options, **OPTIONS}
+    options = {"no_cfunc_wrapper": True, **options, **OPTIONS, "pipeline_class": EntryCompiler}
     try:
         return numba.njit(signature, cache=True, **options)(fn)
     except RuntimeError as error:

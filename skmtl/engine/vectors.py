@@ -5,6 +5,7 @@ ones; the products of BLAS use these all the time anyway. A step of the digits n
 less. Without AVX-512 it changes nothing. Imported by ``engine.compile`` alone.
 """
 
+from llvmlite.binding import Linkage
 from numba.core import lowering
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
@@ -18,21 +19,56 @@ class _Lower(lowering.Lower):
         set.add(self.function.attributes, '"prefer-vector-width"="512"')
 
 
+class _EntryLower(_Lower):
+    """Has a function call what it brings along, in whatever process.
+
+    What it calls is compiled by itself first, and again as a part of it, which may round otherwise.
+    By name the process that compiles both would find the first of them, and one that loads the
+    function from disk the second: the last bits of a fit would hang on that.
+    """
+
+    def __init__(self, context, library, *args, **kwargs):
+        super().__init__(context, library, *args, **kwargs)
+        optimize = library._optimize_final_module
+
+        def optimize_and_close():
+            optimize()
+            for function in library._final_module.functions:
+                if function.linkage == Linkage.linkonce_odr and not function.is_declaration:
+                    function.linkage = "internal"
+
+        library._optimize_final_module = optimize_and_close
+
+
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _Lowering(NativeLowering):
     _name = "native_lowering_for_wide_vectors"
     lowering_class = _Lower
 
 
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _EntryLowering(NativeLowering):
+    _name = "native_lowering_of_entries"
+    lowering_class = _EntryLower
+
+
 class Compiler(CompilerBase):
     """That of ``numba.njit``, but for the last step to LLVM."""
+
+    lowering = _Lowering
 
     def define_pipelines(self):
         """Give the one pipeline."""
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
         pipeline.passes = [
-            (_Lowering if one is NativeLowering else one, description)
+            (self.lowering if one is NativeLowering else one, description)
             for one, description in pipeline.passes
         ]
         pipeline.finalize()
         return [pipeline]
+
+
+class EntryCompiler(Compiler):
+    """Of functions that are kept on disk, and that no other is linked with."""
+
+    lowering = _EntryLowering
