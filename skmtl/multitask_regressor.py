@@ -7,8 +7,7 @@ from skmtl._compat import fit_context
 from skmtl.base import has_partial_fit
 from skmtl.multitask import MultiTaskNetwork
 from skmtl.regression import Regression, UnitsByTask
-from skmtl.task_columns import LabelColumns, TaskColumn, by_task, rows_of_tasks
-from skmtl.tasks import observed
+from skmtl.task_columns import LabelColumns, by_task, rows_of_tasks, unweighted
 from skmtl.view import RegressedTask
 
 
@@ -264,7 +263,7 @@ class MultiTaskRegressor(UnitsByTask, Regression, MultiTaskNetwork):
             raise ValueError(f"y must be 1-D with task=, got shape {labels.codes.shape}")
         numbers = labels.codes[:, 0]
         ids, rows = rows_of_tasks(task, len(numbers))
-        columns = [TaskColumn(r, numbers[r], observed(numbers[r])) for r in rows]
+        columns = [unweighted(r, numbers[r]) for r in rows]
         return LabelColumns(columns, len(numbers), [None] * len(ids), ids, len(ids) == 1)
 
     def _pool(self, columns):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmtl.engine.data import EVERY, NO_ROWS
-from skmtl.tasks import TaskLabels, columns_of_tasks, observed
+from skmtl.tasks import TaskLabels, blocks_of, columns_of_tasks, observed
 
 
 class TaskColumn(NamedTuple):
@@ -85,6 +85,26 @@ class TaskColumn(NamedTuple):
         return TaskColumn(NO_ROWS, self.y[:0], self.weight[:0])
 
 
+def unweighted(rows, y):
+    """A column of which all that is there weighs 1.
+
+    Parameters
+    ----------
+    rows : ndarray of int32 or EVERY
+        Rows of X.
+    y : ndarray of shape (n_labels,)
+        Their labels.
+
+    Returns
+    -------
+    TaskColumn
+        Whose weights are one number, as often as it takes, where no label is missing.
+    """
+    if all(observed(y[block]).all() for block in blocks_of(len(y))):
+        return TaskColumn(rows, y, np.broadcast_to(True, y.shape))
+    return TaskColumn(rows, y, observed(y))
+
+
 class LabelColumns(NamedTuple):
     """The encoded labels of all tasks.
 
@@ -129,7 +149,7 @@ def by_task(labels):
     LabelColumns
         Views of its codes.
     """
-    columns = [TaskColumn(EVERY, y, observed(y)) for y in labels.codes.T]
+    columns = [unweighted(EVERY, y) for y in labels.codes.T]
     return LabelColumns(columns, len(labels.codes), labels.classes, labels.names, labels.is_1d)
 
 

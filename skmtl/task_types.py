@@ -15,8 +15,8 @@ from skmtl.columns import (
     read_number_column,
 )
 from skmtl.engine.data import EVERY
-from skmtl.task_columns import LabelColumns, TaskColumn, rows_of_tasks
-from skmtl.tasks import encode_column, observed, sorted_labels
+from skmtl.task_columns import LabelColumns, rows_of_tasks, unweighted
+from skmtl.tasks import encode_column, sorted_labels
 
 CLASSIFIED, REGRESSED = TYPES = "classification", "regression"
 
@@ -150,7 +150,7 @@ def read_typed(columns, types, missing_label, *, known=None, rows=None):
         else:
             known_t = None if known is None else known[t]
             read, classes[t] = encode_column(column, missing_label, where, known_t)
-        encoded.append(TaskColumn(EVERY if rows is None else rows[t], read, observed(read)))
+        encoded.append(unweighted(EVERY if rows is None else rows[t], read))
     n_rows = columns.n_rows
     return LabelColumns(encoded, n_rows, classes, columns.names, columns.is_1d)
 

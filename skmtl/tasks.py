@@ -33,7 +33,8 @@ class TaskLabels(NamedTuple):
     ----------
     codes : ndarray of shape (n_samples, n_tasks), int8 or int32
         Index into ``classes[t]``, -1 where the label is missing; a byte each unless some task has
-        more than 127 classes.
+        more than 127 classes. Where `y` was an array of int64 with the classes 0 to K - 1, and none
+        missing, it is that array itself, to be read only.
     classes : list of n_tasks ndarrays
         The sorted labels of each task.
     names : ndarray of shape (n_tasks,), object, or None
@@ -97,18 +98,37 @@ def encode_labels(y, *, missing_label=np.nan, classes=None, estimator=None):
     if np.ndim(missing_label) != 0:
         raise TypeError(f"missing_label must be a scalar such as -1 or '?', got {missing_label!r}")
     columns, names, n_rows, is_1d = read_columns(y, estimator)
+    if classes is None and is_1d and _is_coded(columns[0], y, missing_label):
+        codes = columns[0].view()
+        codes.flags.writeable = False
+        return TaskLabels(codes[:, np.newaxis], [np.arange(codes.max() + 1)], names, is_1d)
     known = None if classes is None else _known_classes(classes, len(columns), missing_label)
 
-    codes = np.empty((n_rows, len(columns)), code_dtype(0), order="F")  # read column by column
+    n_copied = 0 if is_1d else len(columns)
+    codes = np.empty((n_rows, n_copied), code_dtype(0), order="F")  # read column by column
     found = []
     for t, column in enumerate(columns):
         where = "" if is_1d else in_task(t, names)
         known_t = None if known is None else known[t]
         codes_t, classes_t = encode_column(column, missing_label, where, known_t)
-        codes = as_long_as(codes_t, codes)
-        codes[:, t] = codes_t
+        if is_1d:
+            codes = codes_t[:, np.newaxis]
+        else:
+            codes = as_long_as(codes_t, codes)
+            codes[:, t] = codes_t
         found.append(classes_t)
     return TaskLabels(codes, found, names, is_1d)
+
+
+def _is_coded(column, y, missing_label):
+    """Whether a column is the caller's array and holds codes as they would be made of it."""
+    is_whole = type(column) is np.ndarray and column.dtype == np.int64 and column.flags.c_contiguous
+    if not is_whole or not isinstance(y, np.ndarray) or not np.may_share_memory(column, y):
+        return False
+    low, high = int(column.min()), int(column.max())
+    if low != 0 or high > len(column) or missing_label in range(high + 1):
+        return False
+    return bool(_seen(column, low, high).all())
 
 
 def code_dtype(n_classes):
@@ -435,7 +455,7 @@ def _encode_numbers(values, missing_label, where):
         return classes, _scatter(codes, ~missing)
     if len(values) == 0:
         return values, np.empty(0, dtype=code_dtype(0))
-    blocks = _blocks(len(values))
+    blocks = blocks_of(len(values))
     if values.dtype.kind == "f":
         check_finite(values, where)
         if any((values[block] != np.trunc(values[block])).any() for block in blocks):
@@ -449,9 +469,7 @@ def _encode_numbers(values, missing_label, where):
         classes, codes = np.unique(values, return_inverse=True)
         return classes, codes.astype(code_dtype(len(classes)))
     # A table over the range of the labels, since np.unique sorts all rows.
-    seen = np.zeros(high - low + 1, dtype=bool)
-    for block in blocks:
-        seen[values[block].astype(np.intp) - low] = True
+    seen = _seen(values, low, high)
     dtype = code_dtype(np.count_nonzero(seen))
     table, codes = (np.cumsum(seen) - 1).astype(dtype), np.empty(len(values), dtype)
     for block in blocks:
@@ -459,8 +477,26 @@ def _encode_numbers(values, missing_label, where):
     return (np.flatnonzero(seen) + low).astype(values.dtype), codes
 
 
-def _blocks(n_rows):
-    """Slices of rows that are looked at together, in temporaries that stay small."""
+def _seen(values, low, high):
+    """Which of the whole numbers from low to high are among the values."""
+    seen = np.zeros(high - low + 1, dtype=bool)
+    for block in blocks_of(len(values)):
+        seen[values[block].astype(np.intp, copy=False) - low] = True
+    return seen
+
+
+def blocks_of(n_rows):
+    """Slices of rows that are looked at together, in temporaries that stay small.
+
+    Parameters
+    ----------
+    n_rows : int
+        How many there are.
+
+    Returns
+    -------
+    list of slice
+    """
     return [slice(start, start + BLOCK) for start in range(0, n_rows, BLOCK)]
 
 
@@ -468,7 +504,7 @@ def _encode_objects(values, missing_label, where):
     """Encode Python objects through a dict; only its few keys are then looked at one by one."""
     keys = {}
     try:
-        in_blocks = (values[block].tolist() for block in _blocks(len(values)))
+        in_blocks = (values[block].tolist() for block in blocks_of(len(values)))
         slots = (keys.setdefault(value, len(keys)) for block in in_blocks for value in block)
         slots = np.fromiter(slots, dtype=np.int32, count=len(values))
     except TypeError:  # unhashable

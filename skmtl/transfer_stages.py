@@ -47,12 +47,12 @@ class TransferStages(TransferData):
                 y_target = np.full(target_rows.shape[0], -1)
                 y_target[: codes.size] = heads.codes_in_head(codes, target.classes, heads.target)
             labelled = observed(source.codes)
-            y_source = None
+            rows, codes, y_source = source.X, source.codes, None
+            if not labelled.all():
+                rows, codes = rows[labelled], codes[labelled]
             if has_classes:
-                codes = source.codes[labelled]
                 y_source = heads.codes_in_head(codes, source.classes, heads.sources[s])
                 y_source = y_source.astype(np.intp)  # plugins may count beyond a byte
-            rows = source.X if labelled.all() else source.X[labelled]
             weights = np.zeros(source.codes.size)
             weights[labelled] = weigh_source_rows(
                 self.source_sample_weighting_, s, rows, y_source, target_rows, y_target, rng

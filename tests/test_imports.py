@@ -35,7 +35,7 @@ def within(name, *packages):
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_numba_is_known_to_few_files(module):
-    few = "skmtl.engine.compile", "skmtl.engine.intrinsics", "skmtl.engine.vectors"
+    few = "skmtl.engine.compile", "skmtl.engine.intrinsics", "skmtl.engine.lowering"
     if module not in few:
         assert not [n for n in imports(MODULES[module]) if within(n, "numba", "llvmlite")]
 

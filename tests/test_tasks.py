@@ -109,6 +109,42 @@ def test_codes_take_a_byte_while_they_fit(kind, n_classes, dtype):
     np.testing.assert_array_equal(few.codes[:, 0], [n_classes - 1, n_classes - 2])
 
 
+@pytest.mark.parametrize("y", [[0, 2, 1, 2], [0] * 4, np.arange(300)[::-1]], ids=len)
+def test_an_array_of_codes_is_taken_as_it_is(y):
+    y = np.array(y)
+    labels = encode_labels(y)
+    assert np.shares_memory(labels.codes, y)
+    assert not labels.codes.flags.writeable
+    assert y.flags.writeable
+    np.testing.assert_array_equal(labels.codes, y[:, np.newaxis], strict=True)
+    np.testing.assert_array_equal(labels.classes[0], np.unique(y), strict=True)
+    assert labels[2:] == (None, True)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.array([1, 2, 1]),
+        np.array([0, 2, 0]),
+        np.array([0, 1, -1]),
+        np.array([0, 1, 1], dtype=np.int32),
+        np.array([0.0, 1.0, 1.0]),
+        np.array([0, 9, 1, 9])[::2],
+        np.ma.array([0, 1, 1], mask=[0, 0, 1]),
+        [0, 1, 1],
+    ],
+    ids=repr,
+)
+def test_all_else_is_encoded_in_bytes(y):
+    assert encode_labels(y).codes.dtype == np.int8
+
+
+def test_codes_of_which_one_means_missing_are_encoded():
+    labels = encode_labels(np.array([0, 1, 2]), missing_label=0)
+    assert labels.codes[:, 0].tolist() == [-1, 0, 1]
+    assert encode_labels(np.array([0, 1]), classes=[0, 1, 2]).codes.dtype == np.int8
+
+
 def test_the_task_with_most_classes_says_how_long_codes_are():
     y = np.column_stack([np.arange(300) % 2, np.arange(300), np.arange(300) % 3])
     codes = encode_labels(y).codes

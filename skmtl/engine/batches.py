@@ -137,14 +137,20 @@ def label_tasks(domain):
 
 
 def label_values(theta, domain):
-    """Y of each label of a domain, as codes or as floats, of which the other view is empty."""
-    codes = int8s(domain.label_y, 0, domain.n_labels * domain.is_coded)
-    return codes, floats(theta, domain.label_y, 0, domain.n_labels * (1 - domain.is_coded))
+    """Y of each label of a domain, in bytes, in words, or as floats: two of the views are empty."""
+    n, size = domain.n_labels, domain.label_bytes
+    return (
+        int8s(domain.label_y, 0, n if size == 1 else 0),
+        ints(domain.label_y, 0, n if size == 8 else 0),
+        floats(theta, domain.label_y, 0, n if size == 0 else 0),
+    )
 
 
-def value_of(codes, y, k):
+def value_of(codes, words, y, k):
     """Y of the k-th label."""
-    return y.dtype.type(codes[k]) if codes.size > 0 else y[k]
+    if y.size > 0:
+        return y[k]
+    return y.dtype.type(codes[k] if codes.size > 0 else words[k])
 
 
 def label_weights(theta, domain):
@@ -180,7 +186,7 @@ def deal_labels(net, data, work, theta, d, n_entries):
     batch = ints(work.batch, domain.row_at, n)
     batch_row = ints(work.batch_row, domain.row_at, n)
     ptr, task = ints(domain.label_ptr, 0, domain.n_rows + 1), label_tasks(domain)
-    codes, y = label_values(theta, domain)
+    codes, words, y = label_values(theta, domain)
     weight = label_weights(theta, domain)
     start = ints(work.task_start, 0, net.n_tasks)
     position, row = ints(work.entry_position, 0, n_entries), ints(work.entry_row, 0, n_entries)
@@ -192,7 +198,7 @@ def deal_labels(net, data, work, theta, d, n_entries):
             start[task[k]] += 1
             position[e] = i
             row[e] = batch_row[i]
-            entry_y[e] = value_of(codes, y, k)
+            entry_y[e] = value_of(codes, words, y, k)
             entry_weight[e] = weight_of(weight, k)
     for t in tasks_present(work):
         if task_at(net.tasks, t).domain == d:
@@ -209,7 +215,7 @@ def transpose_labels(net, data, work, theta, d, n_entries):
     batch = ints(work.batch, domain.row_at, n)
     batch_row = ints(work.batch_row, domain.row_at, n)
     task = label_tasks(domain)
-    codes, y = label_values(theta, domain)
+    codes, words, y = label_values(theta, domain)
     weight = label_weights(theta, domain)
     start = ints(work.task_start, 0, net.n_tasks)
     position, row = ints(work.entry_position, 0, n_entries), ints(work.entry_row, 0, n_entries)
@@ -221,7 +227,7 @@ def transpose_labels(net, data, work, theta, d, n_entries):
             label = batch[i] * domain.labels_a_row
             for j in range(block, end):
                 e = start[task[j]] + i
-                entry_y[e] = value_of(codes, y, label + j)
+                entry_y[e] = value_of(codes, words, y, label + j)
                 entry_weight[e] = weight_of(weight, label + j)
     for j in range(domain.labels_a_row):
         e = start[task[j]]

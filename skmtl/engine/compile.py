@@ -29,13 +29,13 @@ from numba.extending import get_cython_function_address, overload
 from skmtl.engine import elementary, pointers, tables, train
 from skmtl.engine.contracts import ARGUMENTS
 from skmtl.engine.intrinsics import View, intrinsics, table
-from skmtl.engine.vectors import Compiler, EntryCompiler
+from skmtl.engine.lowering import Compiler, EntryCompiler
 
 # What shapes machine code without being reached from a kernel. Read at import, so that it tells of
 # the engine that runs, whatever an upgrade then does to its files.
 POLICY = b"".join(
     Path(__file__).with_name(name).read_bytes()
-    for name in ("compile.py", "intrinsics.py", "tables.py", "vectors.py")
+    for name in ("compile.py", "intrinsics.py", "lowering.py", "tables.py")
 )
 
 OPTIONS = {

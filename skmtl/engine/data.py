@@ -31,9 +31,9 @@ class Domain(NamedTuple):
 class Task(NamedTuple):
     """The observed labels of a task.
 
-    ``rows`` are distinct rows of the domain's X, an array or a slice. ``y`` holds encoded labels,
-    which take a byte each if those of all tasks of the domain come as int8. ``weight`` is what they
-    weigh: numbers above zero, or True for 1.
+    ``rows`` are distinct rows of the domain's X, an array or a slice. ``y`` holds encoded labels;
+    codes below 128 take a byte each. ``weight`` is what they weigh: numbers above zero, or True for
+    1. Of the only task of a domain ``y`` is not copied, if it is an array as the kernels read it.
     """
 
     domain: int
@@ -78,7 +78,7 @@ class Rows(NamedTuple):
             "n_groups": self.group_ptr.size - 1,
             "labels_a_row": self.label_task.size if self.label_ptr is None else 0,
             "n_labels": self.label_y.size,
-            "is_coded": int(self.label_y.dtype == np.int8),
+            "label_bytes": self.label_y.itemsize if self.label_y.dtype.kind == "i" else 0,
             "n_weights": self.label_weight.size,
         }
 
@@ -153,6 +153,8 @@ def _lay_out(domain, tasks, dtype):
 
 def _in_use(row_lists, also_rows, n_x_rows):
     """The rows in the lists, in order."""
+    if any(isinstance(rows, slice) and rows == slice(n_x_rows) for rows in row_lists):
+        return EVERY
     used = np.zeros(n_x_rows, bool)
     for rows in (*row_lists, np.asarray(also_rows, np.intp)):
         used[rows] = True
@@ -161,18 +163,30 @@ def _in_use(row_lists, also_rows, n_x_rows):
 
 def _side_by_side(tasks, n_rows, dtype):
     """Bounds, tasks, y and weights of the labels where every row has one of each task."""
-    one_weight = _one_weight(tasks, dtype)
+    numbers, one_weight = np.array(list(tasks), np.int32), _one_weight(tasks, dtype)
+    orders = [_order_of(task.rows) for task in tasks.values()]
+    first = next(iter(tasks.values()))
+    as_it_is = len(tasks) == 1 and orders[0] is EVERY and _is_ready(first.y, dtype)
+    if as_it_is and one_weight is not None:
+        return None, numbers, first.y, one_weight
     y = np.empty((n_rows, len(tasks)), _label_dtype(tasks, dtype))
     weight = np.empty(y.shape, dtype) if one_weight is None else one_weight
-    for j, task in enumerate(tasks.values()):
-        in_order = EVERY
-        is_array = isinstance(task.rows, np.ndarray)
-        if is_array and (task.rows[1:] < task.rows[:-1]).any():
-            in_order = np.argsort(task.rows)
+    for j, (task, in_order) in enumerate(zip(tasks.values(), orders)):
         y[:, j] = task.y[in_order]
         if one_weight is None:
             weight[:, j] = task.weight[in_order]
-    return None, np.array(list(tasks), np.int32), y.ravel(), weight.ravel()
+    return None, numbers, y.ravel(), weight.ravel()
+
+
+def _order_of(rows):
+    """What puts rows in order; EVERY if they are."""
+    is_array = isinstance(rows, np.ndarray)
+    return np.argsort(rows) if is_array and (rows[1:] < rows[:-1]).any() else EVERY
+
+
+def _is_ready(y, dtype):
+    """Whether kernels can read it."""
+    return y.flags.c_contiguous and y.dtype in (np.int8, np.int64, dtype)
 
 
 def _by_row(tasks, rows, n_x_rows, dtype):
@@ -197,16 +211,17 @@ def _by_row(tasks, rows, n_x_rows, dtype):
 
 
 def _label_dtype(tasks, dtype):
-    """That of the labels as they are kept."""
-    is_coded = tasks and all(task.y.dtype == np.int8 for task in tasks.values())
-    return np.dtype(np.int8) if is_coded else dtype
+    """That of the labels as they are copied."""
+    of_tasks = [task.y for task in tasks.values()]
+    is_short = all(y.dtype.kind == "i" and y.max() <= np.iinfo(np.int8).max for y in of_tasks)
+    return np.dtype(np.int8) if of_tasks and is_short else dtype
 
 
 def _one_weight(tasks, dtype):
     """What all labels weigh, an array of one; None if they differ."""
     weights = [task.weight for task in tasks.values()]
     first = weights[0][0] if weights else 1
-    same = all((weight == first).all() for weight in weights)
+    same = all(not any(weight.strides) or (weight == first).all() for weight in weights)
     return np.array([first], dtype) if same else None
 
 

@@ -51,8 +51,8 @@ DOMAIN = _record("""
     n_labels
     label_ptr        # int (n_rows + 1,) bounds of each row's labels; 0 where labels_a_row is not
     label_task       # int32 (n_labels,) or (labels_a_row,)
-    label_y          # float or, if is_coded, int8 (n_labels,)
-    is_coded
+    label_y          # (n_labels,), float, or codes of so many bytes each: 1, 8
+    label_bytes      # 0 for float
     label_weight     # float (n_weights,)
     n_weights        # n_labels, or 1 where all weigh the same
     n_batches        # batches in one pass over the rows

@@ -1,8 +1,13 @@
-"""Numba's compiler, asking LLVM for vectors of 512 bits where the machine has them.
+"""Numba's compiler, but for its last step to LLVM. Imported by ``engine.compile`` alone.
 
-For many such machines LLVM prefers half of that, since the clock may slow down under the longer
-ones; the products of BLAS use these all the time anyway. A step of the digits net takes 5 %
-less. Without AVX-512 it changes nothing. Imported by ``engine.compile`` alone.
+It asks for vectors of 512 bits where the machine has them. For many such machines LLVM prefers half
+of that, since the clock may slow down under the longer ones; the products of BLAS use these all the
+time anyway. A step of the digits net takes 5 % less. Without AVX-512 it changes nothing.
+
+And it has functions that are kept on disk call what they bring along, in whatever process. What a
+function calls is compiled by itself first, and again as a part of it, which may round otherwise. By
+name the process that compiles both would find the first of them, and one that loads the function
+from disk the second: the last bits of a fit would hang on whether it is the first.
 """
 
 from llvmlite.binding import Linkage
@@ -20,24 +25,19 @@ class _Lower(lowering.Lower):
 
 
 class _EntryLower(_Lower):
-    """Has a function call what it brings along, in whatever process.
-
-    What it calls is compiled by itself first, and again as a part of it, which may round otherwise.
-    By name the process that compiles both would find the first of them, and one that loads the
-    function from disk the second: the last bits of a fit would hang on that.
-    """
+    """Hides what is linked with a function from all other code, once it is optimized."""
 
     def __init__(self, context, library, *args, **kwargs):
         super().__init__(context, library, *args, **kwargs)
         optimize = library._optimize_final_module
 
-        def optimize_and_close():
+        def optimize_and_hide():
             optimize()
             for function in library._final_module.functions:
                 if function.linkage == Linkage.linkonce_odr and not function.is_declaration:
                     function.linkage = "internal"
 
-        library._optimize_final_module = optimize_and_close
+        library._optimize_final_module = optimize_and_hide
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
@@ -53,7 +53,7 @@ class _EntryLowering(NativeLowering):
 
 
 class Compiler(CompilerBase):
-    """That of ``numba.njit``, but for the last step to LLVM."""
+    """That of ``numba.njit``, with long vectors."""
 
     lowering = _Lowering
 
@@ -69,6 +69,6 @@ class Compiler(CompilerBase):
 
 
 class EntryCompiler(Compiler):
-    """Of functions that are kept on disk, and that no other is linked with."""
+    """Of functions that are kept on disk, and that no other is linked with, likewise."""
 
     lowering = _EntryLowering
