@@ -69,7 +69,8 @@ class MultiTaskClassifierCV(MultiTaskSearch, ClassificationSearch):  # numpydoc 
         both candidates were chosen by the other folds. None with one task.
     verdict_ : {"helps", "hurts", "no difference"} or None
         "helps": the gain is beyond its error. "hurts": every candidate that shares, and
-        finished, is below the best net per task beyond the error of that difference.
+        finished, is below the best net per task beyond the error of that difference, for which
+        each row counts once.
     gains_ : dict of str to Gain
         The same of each way to share by itself, by its name: of those of which a candidate
         finished.

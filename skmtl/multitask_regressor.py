@@ -5,9 +5,11 @@ from sklearn.utils.metaestimators import available_if
 
 from skmtl._compat import fit_context
 from skmtl.base import has_partial_fit
+from skmtl.columns import read_columns
 from skmtl.multitask import MultiTaskNetwork
 from skmtl.regression import Regression, UnitsByTask
-from skmtl.task_columns import LabelColumns, by_task, rows_of_tasks, unweighted
+from skmtl.task_columns import by_task
+from skmtl.task_types import REGRESSED, read_typed, spread_columns
 from skmtl.view import RegressedTask
 
 
@@ -256,15 +258,13 @@ class MultiTaskRegressor(UnitsByTask, Regression, MultiTaskNetwork):
         return self._partial_fit(X, y, sample_weight, label_weight, None)
 
     def _read_tasks(self, y, task, known):
-        labels = self._read_labels(y, estimator=self)
         if task is None:
-            return by_task(labels)
-        if not labels.is_1d:
-            raise ValueError(f"y must be 1-D with task=, got shape {labels.codes.shape}")
-        numbers = labels.codes[:, 0]
-        ids, rows = rows_of_tasks(task, len(numbers))
-        columns = [unweighted(r, numbers[r]) for r in rows]
-        return LabelColumns(columns, len(numbers), [None] * len(ids), ids, len(ids) == 1)
+            return by_task(self._read_labels(y, estimator=self))
+        columns, rows = spread_columns(read_columns(y, self), task)
+        labels = read_typed(columns, [REGRESSED] * len(rows), self.missing_label, rows=rows)
+        for column in labels.columns:
+            self.loss_.check_targets(column.used_y)
+        return labels
 
     def _pool(self, columns):
         """Numbers are of one kind in all tasks."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmtl.engine.data import EVERY, NO_ROWS
-from skmtl.tasks import TaskLabels, blocks_of, columns_of_tasks, observed
+from skmtl.tasks import TaskLabels, blocks_of, observed
 
 
 class TaskColumn(NamedTuple):
@@ -183,30 +183,3 @@ def as_table(columns, rows, n_rows):
         to = place[column.used_rows]
         table[to[to >= 0], t] = column.used_y[to >= 0]
     return table
-
-
-def rows_of_tasks(task, n_rows):
-    """Which rows are those of each task.
-
-    Parameters
-    ----------
-    task : array-like of shape (n_rows,)
-        Integers or strings, none missing.
-    n_rows : int
-        Rows of y.
-
-    Returns
-    -------
-    task_ids : ndarray of shape (n_tasks,)
-        Sorted.
-    rows : list of ndarray of int32
-        In ascending order.
-
-    Raises
-    ------
-    ValueError
-        If lengths differ, or an id is missing.
-    """
-    ids, of_row = columns_of_tasks(task, n_rows)
-    order = np.argsort(of_row, kind="stable").astype(np.int32)
-    return np.asarray(ids), np.split(order, np.cumsum(np.bincount(of_row))[:-1])

@@ -15,8 +15,8 @@ from skmtl.columns import (
     read_number_column,
 )
 from skmtl.engine.data import EVERY
-from skmtl.task_columns import LabelColumns, rows_of_tasks, unweighted
-from skmtl.tasks import encode_column, sorted_labels
+from skmtl.task_columns import LabelColumns, unweighted
+from skmtl.tasks import columns_of_tasks, encode_column, sorted_labels
 
 CLASSIFIED, REGRESSED = TYPES = "classification", "regression"
 
@@ -197,11 +197,13 @@ def spread_columns(columns, task):
     if not columns.is_1d:
         shape = columns.n_rows, len(columns.columns)
         raise ValueError(f"y must be 1-D with task=, got shape {shape}")
-    ids, rows = rows_of_tasks(task, columns.n_rows)
+    ids, of_row = columns_of_tasks(task, columns.n_rows)
+    by_task = np.argsort(of_row, kind="stable").astype(np.int32)
+    rows = np.split(by_task, np.cumsum(np.bincount(of_row))[:-1])
     column = columns.columns[0]
     is_array = isinstance(column, np.ndarray)  # what else it may be takes 0.1 ms to find out
     parts = [column[r] if is_array else safe_indexing(column, r) for r in rows]
-    return columns._replace(columns=parts, names=ids, is_1d=len(ids) == 1), rows
+    return columns._replace(columns=parts, names=np.asarray(ids), is_1d=len(ids) == 1), rows
 
 
 def known_labels(classes, asked, missing_label):

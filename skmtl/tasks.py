@@ -322,7 +322,8 @@ def columns_of_tasks(task, n_rows):
     Returns
     -------
     task_ids : ndarray of shape (n_tasks,)
-    columns : ndarray of shape (n_rows,), of ``code_dtype``
+    columns : ndarray of shape (n_rows,)
+        Codes, as of :func:`encode_labels`.
     """
     task_ids, columns = _encode_1d(task, "task")
     if n_rows != len(columns):

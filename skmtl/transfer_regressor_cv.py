@@ -93,8 +93,8 @@ class TransferRegressorCV(TransferSearch, RegressionSearch):  # numpydoc ignore=
     verdict_ : {"helps", "hurts", "no difference"} or None
         "helps": the gain is beyond its error, and that over the placebo beyond half of its error.
         "hurts": every candidate that uses the source, and finished, is below the target alone
-        beyond the error of that difference. None without a source, and where the target has one
-        number.
+        beyond the error of that difference, for which each row counts once. None without a source,
+        and where the target has one number.
     gains_ : dict of str to Gain
         The same of each way to use the source by itself, by its strategy: of those of which a
         candidate finished.

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from skmtl import MultiTaskClassifier, MultiTaskEstimator, MultiTaskRegressor
+from skmtl.columns import read_columns
 from skmtl.engine.data import EVERY
-from skmtl.task_columns import TaskColumn, as_table, by_task, rows_of_tasks
+from skmtl.task_columns import TaskColumn, as_table, by_task
+from skmtl.task_types import spread_columns
 from skmtl.tasks import encode_labels, observed
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -66,9 +68,10 @@ def test_columns_of_a_table_are_views_that_make_it_up():
 
 
 @pytest.mark.parametrize("ids", [["b", "a", "b", "c", "a"], [3, 1, 3, 9, 1]])
-def test_rows_of_tasks(ids):
-    found, rows = rows_of_tasks(ids, 5)
-    np.testing.assert_array_equal(found, sorted(set(ids)))
+def test_columns_of_one_task_a_row(ids):
+    columns, rows = spread_columns(read_columns(np.arange(5)), ids)
+    np.testing.assert_array_equal(columns.names, sorted(set(ids)))
+    assert [c.tolist() for c in columns.columns] == [[1, 4], [0, 2], [3]]
     assert [r.tolist() for r in rows] == [[1, 4], [0, 2], [3]]
     assert all(r.dtype == np.int32 for r in rows)
 

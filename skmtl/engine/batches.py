@@ -8,7 +8,7 @@ from skmtl.engine.pointers import (
     int8s,
     int32s,
     ints,
-    prefetch,
+    prefetch_to_read,
     task_at,
 )
 from skmtl.engine.shuffle import draw_moves, n_moves, place
@@ -70,7 +70,7 @@ def draw_batch(data, work, d, b):
         batch[n] = i
         batch_row[n] = row_of_x(domain, i)
         if words.size > 0:
-            prefetch(words, i)
+            prefetch_to_read(words, i)
         n += 1
     ints(work.n_rows, d, 1)[0] = n
 

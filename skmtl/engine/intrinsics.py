@@ -197,19 +197,23 @@ def _scratch(typing_context, like):
     return array(like), codegen
 
 
-@intrinsic
-def _prefetch(typing_context, array, k):
-    def codegen(context, builder, signature, args):
-        data = context.make_array(array)(context, builder, value=args[0]).data
-        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
-        place = builder.bitcast(builder.gep(data, [args[1]]), byte)
-        to_write, near, of_data = word(1), word(3), word(1)
-        function = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
-        function = cgutils.get_or_insert_function(builder.module, function, "llvm.prefetch.p0i8")
-        builder.call(function, [place, to_write, near, of_data])
-        return context.get_dummy_value()
+def _prefetch_of(to_write):
+    @intrinsic
+    def ask(typing_context, array, k):
+        def codegen(context, builder, signature, args):
+            data = context.make_array(array)(context, builder, value=args[0]).data
+            byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+            place = builder.bitcast(builder.gep(data, [args[1]]), byte)
+            how = [word(to_write), word(3), word(1)]  # near the core, and data
+            function = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+            name = "llvm.prefetch.p0i8"
+            function = cgutils.get_or_insert_function(builder.module, function, name)
+            builder.call(function, [place, *how])
+            return context.get_dummy_value()
 
-    return types.void(array, I8), codegen
+        return types.void(array, I8), codegen
+
+    return ask
 
 
 def _record_of(dtype):
@@ -385,7 +389,8 @@ def intrinsics(signatures):
         pointers.vector: _vector,
         pointers.matrix: _matrix,
         pointers.scratch: _scratch,
-        pointers.prefetch: _prefetch,
+        pointers.prefetch: _prefetch_of(to_write=1),
+        pointers.prefetch_to_read: _prefetch_of(to_write=0),
         pointers.floats: _floats,
         pointers.float_matrix: _float_matrix,
         pointers.ints: _vector_of(I8),

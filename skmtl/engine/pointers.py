@@ -94,6 +94,10 @@ def prefetch(array, k):
     """Ask for the cache line of array[k], of one dimension, which is written to soon."""
 
 
+def prefetch_to_read(array, k):
+    """Ask for it likewise where it is read alone: other threads may read it at the same time."""
+
+
 # --- records ------------------------------------------------------------------------------------
 
 

@@ -111,11 +111,15 @@ def paired(differences, folds):
     .. [1] Nadeau and Bengio (2003). Inference for the generalization error. Machine Learning 52,
        section 3.
     """
-    n = len(differences)
-    if n < 2:
-        return Gain(float(differences.mean()), np.inf, differences)
-    variance = differences.var(ddof=1) * (1 / n + folds.test_share)
-    return Gain(float(differences.mean()), float(np.sqrt(variance)), differences)
+    error = _error(differences, 1 / len(differences) + folds.test_share)
+    return Gain(float(differences.mean()), error, differences)
+
+
+def _error(differences, factor):
+    """Standard error whose square is so many times the variance of one difference."""
+    if len(differences) < 2:
+        return np.inf
+    return float(np.sqrt(differences.var(ddof=1) * factor))
 
 
 def error_over_rows(differences, folds):
@@ -142,9 +146,7 @@ def error_over_rows(differences, folds):
     .. [1] Bayle, Bayle, Janson and Mackey (2020). Cross-validation confidence intervals for test
        error. NeurIPS 33.
     """
-    if len(differences) < 2:
-        return np.inf
-    return float(np.sqrt(differences.var(ddof=1) * folds.part))
+    return _error(differences, folds.part)
 
 
 def select_by_others(scores, folds):
